@@ -12,9 +12,9 @@ MAY_USE = {
     "nn": ["compute"],
     "generators": ["nn", "compute", "dataset", "trace/event.h"],
     "constraints": ["dataset", "trace/event.h"],
-    "predictor": ["nn", "compute", "dataset", "trace/event.h"],
+    "predictor": ["metrics", "nn", "compute", "dataset", "trace/event.h"],
     "metrics": ["dataset", "trace/event.h"],
-    "report": ["metrics"],
+    "report": ["metrics", "dataset/dataset.h", "trace/event.h"],
     "jobs": ["trace", "dataset", "compute", "nn", "generators", "constraints", "predictor",
              "metrics", "report"],
 }

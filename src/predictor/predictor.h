@@ -1,0 +1,78 @@
+/* The poster's downstream task: a causal Transformer (4 layers, 8 heads, d = 256, 128 events) that
+ * predicts the next event's type from the channels of the events before it, trained on any mix of
+ * real and synthetic datasets and always tested on real data.
+ *
+ * Training: windows of `context` events of one dataset, starting anywhere, never crossing a
+ * dataset, a CPU's stream or a gap of lost events; the loss counts at every position under a causal
+ * mask. AdamW with warm-up. After every evaluation interval the real validation set is scored; the
+ * weights with the lowest validation loss are kept and `patience` intervals without a new minimum
+ * end the training (`steps` > 0: exactly that many steps, the last weights are scored).
+ *
+ * Scoring: every event but the first of each run is predicted exactly once, with at least
+ * context / 2 events before it (fewer only at the beginning of a run).
+ *
+ * Classes are the event names of the vocabulary (learned from the REAL train dataset and shared by
+ * all arms). A test event whose name the vocabulary lacks is a class of its own that is never
+ * predicted right. */
+#ifndef PREDICTOR_PREDICTOR_H
+#define PREDICTOR_PREDICTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "dataset/dataset.h"
+#include "metrics/scores.h"
+#include "tracetwin/progress.h"
+
+struct tt_vocabulary; /* dataset/vocabulary.h */
+
+struct tt_predictor_config {
+  unsigned channels; /* mask of the channels that are read (dataset/vocabulary.h) */
+  bool per_cpu;      /* windows of each CPU's stream instead of the merged one */
+  size_t context;    /* events per window */
+  size_t batch;      /* windows per step */
+  size_t layers, heads, width;
+  size_t steps; /* exactly so many steps; 0: until early stopping */
+  size_t
+      max_epochs; /* limit when steps == 0; an epoch: as many events as the training data holds */
+  size_t evals_per_epoch; /* validation scores per epoch */
+  size_t patience;        /* validation scores without improvement before stopping */
+  double lr;              /* peak learning rate */
+  double dropout;
+  uint64_t seed;
+  struct tt_progress progress;
+};
+
+/* The defaults; change fields after it. */
+void tt_predictor_config_init(struct tt_predictor_config *ret);
+
+/* A slice of a dataset as training data. n == 0: to its end. */
+struct tt_predictor_part {
+  const struct tt_dataset *dataset;
+  size_t first, n;
+};
+
+struct tt_predictor_result {
+  struct tt_scores scores; /* on the test set */
+  struct tt_scores val_scores;
+  double val_loss;                             /* nats per event, of the weights that were scored */
+  double train_loss;                           /* running mean at the end */
+  double baseline_macro_f1, baseline_accuracy; /* most frequent successor of the last event ... */
+  double baseline2_macro_f1, baseline2_accuracy; /* ... of the last two (backing off), same data */
+  size_t steps, best_step, parameters;
+  double epochs, seconds, eval_seconds;
+  double events_per_second; /* of training */
+  uint64_t train_events;
+  size_t unseen_classes; /* test classes that the vocabulary lacks */
+};
+
+/* val may be NULL when config->steps > 0 (val_loss is NaN then). */
+enum tt_status tt_predictor_run(const struct tt_predictor_config *config,
+                                const struct tt_vocabulary *vocabulary,
+                                const struct tt_predictor_part *train, size_t n_train,
+                                const struct tt_dataset *val, const struct tt_dataset *test,
+                                struct tt_predictor_result *ret);
+
+#endif
