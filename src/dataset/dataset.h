@@ -61,7 +61,7 @@ void tt_dataset_meta_release(struct tt_dataset_meta *meta);
 /* Deep copy; *ret is untouched on failure. */
 enum tt_status tt_dataset_meta_copy(const struct tt_dataset_meta *meta,
                                     struct tt_dataset_meta *ret);
-/* Append; strings are copied. */
+/* Append; strings are copied. A gap adds to lost_events; order is put right by the writer. */
 enum tt_status tt_dataset_meta_add_source(struct tt_dataset_meta *meta, const char *path,
                                           const char *format, const char *sha256, const char *label,
                                           uint64_t first, uint64_t events);
@@ -76,27 +76,46 @@ void tt_dataset_close(struct tt_dataset *dataset); /* accepts NULL */
 const struct tt_columns *tt_dataset_columns(const struct tt_dataset *dataset);
 const struct tt_dataset_meta *tt_dataset_meta(const struct tt_dataset *dataset);
 const char *tt_dataset_path(const struct tt_dataset *dataset);
+/* What occurs in the rows (the dictionaries may hold more: those of a split are the whole's). */
+struct tt_dataset_counts {
+  uint64_t events;
+  size_t event_types, comms, cpus, tids; /* distinct values, "none" not counted */
+  int64_t first_ts, last_ts;             /* ns; 0, 0 when there are no events */
+};
+struct tt_dataset_counts tt_dataset_counts(const struct tt_dataset *dataset);
 /* Number of distinct cpus, and the highest cpu number + 1. */
 size_t tt_dataset_cpus(const struct tt_dataset *dataset);
 size_t tt_dataset_cpu_limit(const struct tt_dataset *dataset);
 /* Row i as a record. */
 struct tt_event tt_dataset_event(const struct tt_dataset *dataset, size_t i);
-/* True when nothing may be learned from the pair of rows (i-1, i) because a gap overlaps the time
- * between them (any CPU's gap, for the merged stream). i >= 1. O(log gaps). */
+/* True when nothing may be learned from the pair of rows (i-1, i): a gap touches the time from
+ * ts[i-1] to ts[i] (any CPU's gap, for the merged stream), or row i is the first of another source.
+ * i >= 1. O(log gaps). */
 bool tt_dataset_gap_before(const struct tt_dataset *dataset, size_t i);
 /* The same for consecutive rows a < b of one CPU's stream: gaps of that CPU only. */
 bool tt_dataset_gap_between(const struct tt_dataset *dataset, size_t a, size_t b);
+/* A streaming pass is done with rows [first, first + n): their pages leave this process's memory
+ * (they come back by themselves when touched again). Without effect on small datasets. */
+void tt_dataset_done_with(const struct tt_dataset *dataset, size_t first, size_t n);
 
 /* ---- writing: streamed, bounded memory, atomic ---- */
 struct tt_dataset_writer;
 enum tt_status tt_dataset_writer_begin(const char *path, bool overwrite,
                                        struct tt_dataset_writer **ret);
+/* The same with another number of events per shard: a multiple of 2048 (whole pages). */
+enum tt_status tt_dataset_writer_begin_sharded(const char *path, bool overwrite,
+                                               size_t shard_events, struct tt_dataset_writer **ret);
 /* Appends n events in time order (ts must not decrease: TT_ASSERT; callers sort or clamp). */
 enum tt_status tt_dataset_writer_append(struct tt_dataset_writer *writer,
                                         const struct tt_event *events, size_t n);
+/* The same from columns: rows [first, first + n). */
+enum tt_status tt_dataset_writer_append_columns(struct tt_dataset_writer *writer,
+                                                const struct tt_columns *columns, size_t first,
+                                                size_t n);
 uint64_t tt_dataset_writer_events(const struct tt_dataset_writer *writer);
-/* Writes dataset.json from `meta` (counts are filled in), syncs and renames into place. Frees the
- * writer whether it succeeds or not. */
+/* Writes dataset.json from `meta` (counts are filled in, gaps sorted, lost_events summed), syncs
+ * and renames into place. Event and comm ids beyond the dictionaries: TT_ASSERT. Frees the writer
+ * whether it succeeds or not. */
 enum tt_status tt_dataset_writer_finish(struct tt_dataset_writer *writer,
                                         const struct tt_dataset_meta *meta);
 void tt_dataset_writer_abort(
