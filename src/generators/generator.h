@@ -1,0 +1,154 @@
+/* The one interface of all generators: train on a dataset, generate a twin of any length, save and
+ * open as a folder. A new generator is a new folder and one line in the table of generator.c.
+ *
+ *   MODEL/model.json         {"format", "generator", "events", "comms", "training", ...} written by
+ *                            this file, plus what the generator itself puts beside
+ *   MODEL/model.safetensors  the generator's numbers
+ *
+ * Thread safety: a trained or loaded generator is immutable while generating; any number of threads
+ * may generate from it at once. */
+#ifndef GENERATORS_GENERATOR_H
+#define GENERATORS_GENERATOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/names.h"
+#include "base/status.h"
+#include "dataset/dataset.h"
+#include "tracetwin/progress.h"
+
+/* What one modelled sequence is: the stream of each CPU (twins are merged by their generated time),
+ * or the merged stream of all. */
+enum tt_stream { TT_STREAM_CPU, TT_STREAM_MERGED };
+#define TT_STREAM_NAMES                                                                            \
+  { "cpu", "merged" }
+
+struct tt_train_option { /* a setting of one generator only: --set NAME=VALUE */
+  const char *name, *value;
+};
+
+struct tt_train_config {
+  const struct tt_dataset *train;
+  const struct tt_dataset *val; /* NULL: no validation */
+  size_t context;               /* events per window; 0: the generator's own default */
+  unsigned channels;            /* mask, bits as in dataset/vocabulary.h; 0: all */
+  const char *backbone;         /* NULL: the generator's own default */
+  enum tt_stream stream;
+  double minutes; /* > 0: stop after that much training; else after `steps` */
+  uint64_t steps; /* 0 and no minutes: the generator's own default */
+  uint64_t seed;
+  int threads; /* 0: all of OpenMP's */
+  const struct tt_progress *progress;
+  const char *checkpoint; /* folder for checkpoints; NULL: none */
+  bool resume;            /* go on from `checkpoint` where it is there */
+  const struct tt_train_option *options;
+  size_t n_options;
+};
+
+struct tt_train_result {
+  uint64_t parameters; /* numbers learned (weights; counts for markov) */
+  uint64_t steps;
+  double events_per_second, seconds;
+  double loss, val_loss; /* nats per event or as the generator defines it; NaN: not measured */
+};
+
+struct tt_generate_config {
+  uint64_t events; /* exactly so many are written */
+  uint64_t seed;
+  int threads; /* 0: all of OpenMP's */
+  const struct tt_progress *progress;
+};
+
+/* Where generated events go: in time order, `n` at a time; ids are those of the training dataset's
+ * dictionaries. A status other than TT_OK stops the generation and is passed on. */
+struct tt_event_sink {
+  enum tt_status (*write)(void *user, const struct tt_event *events, size_t n);
+  void *user;
+};
+
+struct tt_generator_ops;
+
+/* What every generator has; the first member of each one's own struct. */
+struct tt_generator {
+  const struct tt_generator_ops *ops;
+  struct tt_names events, comms; /* the training dataset's dictionaries (ids agree) */
+  int64_t clock_origin_ns;       /* of the training dataset */
+  int64_t begin_ns;              /* ts of its first event: twins begin there */
+  size_t cpu_limit;              /* its highest CPU number + 1 */
+  enum tt_stream stream;
+  size_t context;
+  unsigned channels;
+  uint64_t seed; /* of the training */
+  struct tt_train_result training;
+};
+
+struct tt_generator_ops {
+  const char *name;    /* "markov", "ddpm", ... */
+  const char *summary; /* one line for --help and docs */
+  const char *const
+      *options; /* "NAME=DEFAULT: what it does", NULL-terminated; other names are TT_USAGE */
+  /* Calls tt_generator_init() on its own allocation, learns, stores it in *ret. On TT_INTERRUPTED a
+   * checkpoint was written if there is a folder for it. */
+  enum tt_status (*train)(const struct tt_train_config *config, struct tt_train_result *result,
+                          struct tt_generator **ret);
+  enum tt_status (*generate)(const struct tt_generator *generator,
+                             const struct tt_generate_config *config,
+                             const struct tt_event_sink *sink);
+  /* Writes folder/model.safetensors (and more files if need be) and puts its own members into
+   * `model`, the object that becomes model.json. */
+  enum tt_status (*save)(const struct tt_generator *generator, const char *folder, json_t *model);
+  /* Opens what `save` wrote. `common` was read from model.json already: move it into the new
+   * generator with tt_generator_adopt(). Every size is checked: TT_BAD_INPUT with its cause. */
+  enum tt_status (*load)(const char *folder, const json_t *model, struct tt_generator *common,
+                         struct tt_generator **ret);
+  /* Frees all but the common part, then the allocation (through tt_generator_release_common). */
+  void (*free)(struct tt_generator *generator);
+};
+
+/* ---- for commands and jobs ---- */
+/* The table: i-th generator, NULL past the end; by name, NULL when there is none. */
+const struct tt_generator_ops *tt_generator_at(size_t i);
+const struct tt_generator_ops *tt_generator_find(const char *name);
+/* Trains the generator called `name`; unknown names and options are TT_USAGE. */
+enum tt_status tt_generator_train(const char *name, const struct tt_train_config *config,
+                                  struct tt_train_result *result, struct tt_generator **ret);
+/* Writes exactly config->events events to the sink (checked, as are ids and time order). */
+enum tt_status tt_generator_generate(const struct tt_generator *generator,
+                                     const struct tt_generate_config *config,
+                                     const struct tt_event_sink *sink);
+/* The model folder, whole or not at all; TT_EXISTS when it is there and not to be overwritten. */
+enum tt_status tt_generator_save(const struct tt_generator *generator, const char *path,
+                                 bool overwrite);
+/* Opens any model folder: reads model.json, dispatches on its "generator". */
+enum tt_status tt_generator_load(const char *path, struct tt_generator **ret);
+void tt_generator_free(struct tt_generator *generator); /* accepts NULL */
+/* The meta of a twin: dictionaries, clock, one source {path, "synthetic"}; release with
+ * tt_dataset_meta_release. */
+enum tt_status tt_generator_meta(const struct tt_generator *generator, const char *model_path,
+                                 uint64_t events, uint64_t seed, struct tt_dataset_meta *ret);
+
+/* ---- for generators ---- */
+/* Fills the common part from the training configuration (dictionaries are copied). */
+enum tt_status tt_generator_init(struct tt_generator *generator, const struct tt_generator_ops *ops,
+                                 const struct tt_train_config *config);
+/* Moves the common part from `from` (left empty) to `to`. */
+void tt_generator_adopt(struct tt_generator *to, struct tt_generator *from);
+void tt_generator_release_common(struct tt_generator *generator);
+/* The value of an option, or `fallback` when it wasn't given; out of [low, high] is TT_USAGE. */
+const char *tt_train_option_text(const struct tt_train_config *config, const char *name,
+                                 const char *fallback);
+enum tt_status tt_train_option_integer(const struct tt_train_config *config, const char *name,
+                                       long long low, long long high, long long fallback,
+                                       long long *ret);
+/* Members of model.json, checked: missing, of another type or out of range is TT_BAD_INPUT. */
+enum tt_status tt_model_integer(const json_t *object, const char *name, long long low,
+                                long long high, long long *ret);
+enum tt_status tt_model_real(const json_t *object, const char *name, double *ret); /* null: NaN */
+enum tt_status tt_model_text(const json_t *object, const char *name, const char **ret);
+enum tt_status tt_model_array(const json_t *object, const char *name, size_t max_n,
+                              const json_t **ret);
+
+#endif
