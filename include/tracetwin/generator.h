@@ -1,0 +1,61 @@
+/* Generators: train one, and make events with it. A model is a folder (docs/generators.md). */
+#ifndef TRACETWIN_GENERATOR_H
+#define TRACETWIN_GENERATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tracetwin/progress.h>
+#include <tracetwin/status.h>
+
+struct tt_train_options {
+  const char *dataset;
+  const char
+      *val; /* real validation data for val_loss and for choosing the checkpoint; NULL: none */
+  const char *output;
+  const char *generator; /* NULL: the default (tt_generator_name(0)) */
+  const char *backbone;  /* NULL: the generator's default */
+  const char *channels;  /* "event,dt,...", "base", "system" or "full"; NULL: full */
+  const char *stream;    /* "cpu" or "merged"; NULL: the generator's default */
+  uint64_t context;      /* events per window; markov: its order. 0: the generator's default */
+  double minutes;        /* training time; 0 with steps 0: the generator's default */
+  uint64_t steps;        /* optimiser steps; 0: by time */
+  uint64_t seed;
+  unsigned threads; /* 0: as many as CPUs */
+  bool resume;      /* go on from the checkpoint at `output` */
+  bool overwrite;
+  struct tt_progress progress;
+};
+
+struct tt_train_result {
+  char generator[32];
+  uint64_t parameters, steps, seed;
+  double events_per_second, loss, val_loss; /* val_loss: NaN without val */
+};
+
+TT_API enum tt_status tt_job_train(const struct tt_train_options *options,
+                                   struct tt_train_result *ret);
+
+struct tt_generate_options {
+  const char *model, *output;
+  uint64_t events, seed;
+  unsigned threads;
+  bool overwrite;
+  struct tt_progress progress;
+};
+
+struct tt_generate_result {
+  uint64_t events, seed;
+  double events_per_second;
+};
+
+TT_API enum tt_status tt_job_generate(const struct tt_generate_options *options,
+                                      struct tt_generate_result *ret);
+
+/* The generators there are, the default first: name and one-line summary, NULL when i is out of
+ * range. */
+TT_API const char *tt_generator_name(size_t i);
+TT_API const char *tt_generator_summary(size_t i);
+
+#endif
