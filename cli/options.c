@@ -1,0 +1,135 @@
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int usage_error(const struct command_usage *usage, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fprintf(stderr, "tracetwin %s: ", usage->name);
+  vfprintf(stderr, format, args);
+  fprintf(stderr, "\nusage: tracetwin %s %s\n", usage->name, usage->synopsis);
+  va_end(args);
+  return 2;
+}
+
+static void print_help(const struct command_usage *usage, const struct option_spec *specs) {
+  printf("usage: tracetwin %s %s\n\n%s\n\noptions:\n", usage->name, usage->synopsis,
+         usage->summary);
+  for (; specs->type != OPTION_END; specs++) {
+    char left[64];
+    char letter[8] = "    ";
+    if (specs->letter)
+      snprintf(letter, sizeof letter, "-%c, ", specs->letter);
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, specs->name, specs->argument ? " " : "",
+             specs->argument ? specs->argument : "");
+    printf("  %-32s %s\n", left, specs->help);
+  }
+}
+
+static int store(const struct command_usage *usage, const struct option_spec *spec,
+                 const char *text) {
+  char *end;
+  switch (spec->type) {
+  case OPTION_STRING:
+    *(const char **)spec->value = text;
+    return -1;
+  case OPTION_LIST: {
+    struct string_list *list = spec->value;
+    if (list->n == MAX_LIST)
+      return usage_error(usage, "--%s: more than %d values", spec->name, MAX_LIST);
+    list->items[list->n++] = text;
+    return -1;
+  }
+  case OPTION_COUNT: {
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || end == text || *end || strchr(text, '-'))
+      return usage_error(usage, "--%s: '%s' is not a whole number", spec->name, text);
+    *(uint64_t *)spec->value = value;
+    return -1;
+  }
+  case OPTION_NUMBER: {
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= 0) || isinf(value))
+      return usage_error(usage, "--%s: '%s' is not a number of 0 or more", spec->name, text);
+    *(double *)spec->value = value;
+    return -1;
+  }
+  case OPTION_FLAG:
+  case OPTION_END:
+    break;
+  }
+  return 2;
+}
+
+static const struct option_spec *find_long(const struct option_spec *specs, const char *name,
+                                           size_t length) {
+  for (; specs->type != OPTION_END; specs++)
+    if (strlen(specs->name) == length && strncmp(specs->name, name, length) == 0)
+      return specs;
+  return NULL;
+}
+
+static const struct option_spec *find_letter(const struct option_spec *specs, char letter) {
+  for (; specs->type != OPTION_END; specs++)
+    if (specs->letter && specs->letter == letter)
+      return specs;
+  return NULL;
+}
+
+int options_parse(int argc, char **argv, const struct command_usage *usage,
+                  const struct option_spec *specs, const struct common_options *common,
+                  struct string_list *operands) {
+  bool only_operands = false;
+  operands->n = 0;
+  for (int i = 1; i < argc; i++) {
+    const char *word = argv[i], *value = NULL;
+    const struct option_spec *spec = NULL;
+    if (only_operands || word[0] != '-' || !word[1]) {
+      if (operands->n == MAX_LIST)
+        return usage_error(usage, "more than %d operands", MAX_LIST);
+      operands->items[operands->n++] = word;
+      continue;
+    }
+    if (strcmp(word, "--") == 0) {
+      only_operands = true;
+      continue;
+    }
+    if (word[1] == '-') {
+      const char *equals = strchr(word, '=');
+      spec = find_long(specs, word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2));
+      value = equals ? equals + 1 : NULL;
+    } else {
+      spec = find_letter(specs, word[1]);
+      value = word[2] ? word + 2 : NULL;
+    }
+    if (!spec)
+      return usage_error(usage, "unknown option '%s'", word);
+    if (spec->type == OPTION_FLAG) {
+      if (value)
+        return usage_error(usage, "option '%s' takes no value", word);
+      *(bool *)spec->value = true;
+      continue;
+    }
+    if (!value && ++i == argc)
+      return usage_error(usage, "option '%s' needs a value", word);
+    int code = store(usage, spec, value ? value : argv[i]);
+    if (code >= 0)
+      return code;
+  }
+  if (common->help) {
+    print_help(usage, specs);
+    return 0;
+  }
+  if (operands->n < usage->min_operands)
+    return usage_error(usage, "missing operand");
+  if (operands->n > usage->max_operands)
+    return usage_error(usage, "unexpected operand '%s'", operands->items[usage->max_operands]);
+  return -1;
+}

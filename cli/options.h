@@ -1,0 +1,63 @@
+/* Declared command-line options: a command gives a table, the parser fills the variables, and
+ * --help is printed from the same table. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum option_type {
+  OPTION_FLAG,   /* bool * */
+  OPTION_STRING, /* const char ** */
+  OPTION_LIST,   /* struct string_list *: may be repeated */
+  OPTION_COUNT,  /* uint64_t *: a whole number >= 0 */
+  OPTION_NUMBER, /* double *: >= 0 */
+  OPTION_END
+};
+
+struct option_spec {
+  enum option_type type;
+  char letter; /* 0: none */
+  const char *name;
+  const char *argument; /* what --help calls the value; NULL for flags */
+  const char *help;
+  void *value;
+};
+
+enum { MAX_LIST = 256 };
+
+struct string_list {
+  const char *items[MAX_LIST];
+  size_t n;
+};
+
+struct command_usage {
+  const char *name;     /* "import" */
+  const char *synopsis; /* "TRACE... -o DATASET" */
+  const char *summary;  /* one line */
+  size_t min_operands, max_operands;
+};
+
+/* Options every command has; tables start with COMMON_OPTIONS(common). */
+struct common_options {
+  bool json, quiet, help;
+};
+#define COMMON_OPTIONS(c)                                                                          \
+  {OPTION_FLAG, 'h', "help", NULL, "show this help", &(c).help},                                   \
+      {OPTION_FLAG, 0, "json", NULL, "print one JSON object", &(c).json}, {                        \
+    OPTION_FLAG, 'q', "quiet", NULL, "no progress on stderr", &(c).quiet                           \
+  }
+#define END_OPTIONS                                                                                \
+  { OPTION_END, 0, NULL, NULL, NULL, NULL }
+
+/* Returns -1 when the command should run with `operands`, else the exit code to leave with: 0 after
+ * --help (printed on stdout), 2 after a usage error (told on stderr). */
+int options_parse(int argc, char **argv, const struct command_usage *usage,
+                  const struct option_spec *specs, const struct common_options *common,
+                  struct string_list *operands);
+
+/* Tells a usage error on stderr; returns 2. */
+int usage_error(const struct command_usage *usage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
