@@ -34,9 +34,9 @@ enum tt_role { TT_ROLE_OTHER, TT_ROLE_SWITCH, TT_ROLE_ENTRY, TT_ROLE_EXIT, TT_RO
 enum tt_role tt_event_role(const char *name);
 
 struct tt_cast_thread {
-  int32_t tid;     /* TT_TID_NONE: threads that couldn't be established, taken together */
-  int32_t cpu;     /* the idle thread (tid 0) is one per CPU: which; else -1 */
-  uint64_t events; /* in training */
+  int32_t tid;    /* TT_TID_NONE: threads that couldn't be established, taken together */
+  int32_t cpu;    /* the idle thread (tid 0) is one per CPU: which; else -1 */
+  uint64_t turns; /* how often it came to run on a CPU in training */
   uint32_t n_comms;
   uint32_t comms[TT_CAST_COMMS]; /* dataset ids in order of first appearance */
 };
@@ -80,9 +80,6 @@ struct tt_sample {
   int16_t bucket;  /* tid % 256 of the thread; -1: no hint */
   uint16_t event, cpu;
 };
-
-/* log1p(ns), de-standardised, back to whole ns: max(0, round(expm1(x))), at most 2^53. */
-int64_t tt_decode_dt(double log1p_ns);
 
 struct tt_decoder;
 /* `cast` is borrowed. */

@@ -18,13 +18,8 @@
 #include "base/names.h"
 #include "base/status.h"
 #include "dataset/dataset.h"
+#include "dataset/streams.h"
 #include "tracetwin/progress.h"
-
-/* What one modelled sequence is: the stream of each CPU (twins are merged by their generated time),
- * or the merged stream of all. */
-enum tt_stream { TT_STREAM_CPU, TT_STREAM_MERGED };
-#define TT_STREAM_NAMES                                                                            \
-  { "cpu", "merged" }
 
 struct tt_train_option { /* a setting of one generator only: --set NAME=VALUE */
   const char *name, *value;
@@ -34,9 +29,10 @@ struct tt_train_config {
   const struct tt_dataset *train;
   const struct tt_dataset *val; /* NULL: no validation */
   size_t context;               /* events per window; 0: the generator's own default */
-  unsigned channels;            /* mask, bits as in dataset/vocabulary.h; 0: all */
+  unsigned channels;            /* mask, TT_CHANNEL_BIT of dataset/channels.h; 0: all */
   const char *backbone;         /* NULL: the generator's own default */
-  enum tt_stream stream;
+  enum tt_stream_kind
+      stream;     /* of each CPU (twins are merged by their generated time), or merged */
   double minutes; /* > 0: stop after that much training; else after `steps` */
   uint64_t steps; /* 0 and no minutes: the generator's own default */
   uint64_t seed;
@@ -78,7 +74,7 @@ struct tt_generator {
   int64_t clock_origin_ns;       /* of the training dataset */
   int64_t begin_ns;              /* ts of its first event: twins begin there */
   size_t cpu_limit;              /* its highest CPU number + 1 */
-  enum tt_stream stream;
+  enum tt_stream_kind stream;
   size_t context;
   unsigned channels;
   uint64_t seed; /* of the training */

@@ -17,11 +17,12 @@ struct tt_sample_source {
   void *user;
   size_t n_streams;
   enum tt_status (*next)(void *user, size_t stream, struct tt_sample *ret);
-  /* May be NULL. Chooses sample->thread where the CPU's thread is open: a cast index that
-   * tt_decoder_may_run, or TT_THREAD_ANY to leave it to the decoder. Called in merged order, just
-   * before the sample is decoded. */
-  uint32_t (*choose)(void *user, size_t stream, const struct tt_decoder *decoder,
-                     const struct tt_sample *sample);
+  /* May be NULL. Completes a sample just before it is decoded, in merged order, when it is known
+   * what runs where: sets sample->thread where the CPU's thread is open (a cast index that
+   * tt_decoder_may_run, or TT_THREAD_ANY to leave it to the decoder), and whatever depends on it.
+   */
+  void (*resolve)(void *user, size_t stream, const struct tt_decoder *decoder,
+                  struct tt_sample *sample);
 };
 
 /* Writes exactly `events` events. begin[n_streams]: ns, where each stream's time starts (its first
