@@ -72,7 +72,8 @@ void tt_encode_range(const struct tt_encoder *encoder, uint64_t first, size_t n,
  * in that stream, or UINT64_MAX: none. kind says whose gaps count. */
 void tt_encode_rows(const struct tt_encoder *encoder, enum tt_stream_kind kind, uint64_t previous,
                     const uint64_t *rows, size_t n, struct tt_channels *channels, size_t at);
-/* Positions [first, first + n) of a stream of the same dataset. */
+/* Positions [first, first + n) of a stream of the same dataset; on large datasets their pages are
+ * given back (tt_dataset_done_with). */
 enum tt_status tt_encode_stream(const struct tt_encoder *encoder, const struct tt_streams *streams,
                                 size_t stream, uint64_t first, size_t n,
                                 struct tt_channels *channels, size_t at);

@@ -189,13 +189,16 @@ static enum tt_status check_rows(const struct tt_dataset *d) {
   if (bad != SIZE_MAX)
     for (size_t i = bad * chunk; status == TT_OK && i < n; i++)
       status = check_row(d, i);
+  const struct tt_dataset_counts *counts = &d->header.counts;
+  int64_t duration;
   if (status == TT_OK && n &&
-      (d->columns.ts[0] != d->header.counts.first_ts ||
-       d->columns.ts[n - 1] != d->header.counts.last_ts))
-    status = tt_fail(TT_BAD_INPUT,
-                     "%s/dataset.json: \"first_ts\" and \"last_ts\" are not those of "
-                     "the events",
-                     d->path);
+      (d->columns.ts[0] != counts->first_ts || d->columns.ts[n - 1] != counts->last_ts ||
+       __builtin_sub_overflow(counts->last_ts, counts->first_ts, &duration)))
+    status =
+        tt_fail(TT_BAD_INPUT,
+                "%s/dataset.json: \"first_ts\" and \"last_ts\" are not those of the events, or "
+                "too far apart",
+                d->path);
   return status;
 }
 
