@@ -27,9 +27,10 @@ struct tt_ctf_writer_options {
 };
 
 /* Writes `output_folder` whole or not at all. ret_events, ret_bytes (may be NULL): events written
- * and the size of all files. Thread TT_TID_NONE is written as tid -1 with an empty name, thread 0
- * as swapper/CPU; names are cut to 15 bytes, bytes that are not UTF-8 become '?'. pid = tid, as a
- * thread's group is not recorded in events.
+ * and the size of all files. Thread TT_TID_NONE is written as tid -1, a thread without a name with
+ * an empty one (swapper/CPU for thread 0); names are cut to 15 bytes, bytes that are not UTF-8
+ * become '?'. pid = tid, as a thread's group is not recorded in events. A gap becomes discarded
+ * events of its CPU between two packets, where that CPU has events.
  * TT_EXISTS, TT_IO (disk full), TT_NO_MEMORY, TT_INTERRUPTED; TT_BAD_INPUT when time runs backwards
  * or an id is not in its dictionary. */
 enum tt_status tt_ctf_export(const struct tt_event_source *source,
