@@ -1,5 +1,5 @@
 # The harness: each expectation holds where it should and fails where it should.
-. "$SOURCE_DIR/tests/cli/lib/harness.sh"
+. "$SOURCE_DIR/tests/cli/lib/harness.sh" || exit 1
 
 must_fail() { # a line of a test: ends it with 1 and names that line
   local script

@@ -1,4 +1,4 @@
-# Sourced by every command test (tests/cli/*.sh): . "$SOURCE_DIR/tests/cli/lib/harness.sh"
+# Sourced by every command test (tests/cli/*.sh): . "$SOURCE_DIR/tests/cli/lib/harness.sh" || exit 1
 # Needs TRACETWIN and SOURCE_DIR (CTest sets them). Gives an empty folder $T, the current one, gone at the end, and the
 # expectations below; the first that does not hold says where and why, shows what the command printed, and ends the
 # test with 1. See tests/cli/README.md.
@@ -10,7 +10,7 @@ harness_output=$(mktemp -d "${TMPDIR:-/tmp}/tracetwin-out.XXXXXX") # beside $T: 
 trap 'rm -rf "$T" "$harness_output"' EXIT
 trap 'echo "FAILED: ${BASH_SOURCE[0]}:$LINENO: $BASH_COMMAND" >&2' ERR
 cd "$T"
-: >"$harness_output/stdout" >"$harness_output/stderr"
+touch "$harness_output/stdout" "$harness_output/stderr"
 
 # fail MESSAGE...: names the test's own line, not the harness's.
 fail() {
