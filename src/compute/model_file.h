@@ -1,9 +1,13 @@
-/* safetensors files of f32 tensors (https://github.com/huggingface/safetensors): 8 bytes little
- * endian header length, a JSON header, the data. Written atomically. On reading, every size is
- * checked against the file's with overflow-safe arithmetic before anything is allocated by it; no
- * holes, overlaps or duplicate names are accepted. */
+/* safetensors files of f32 tensors and vectors of int64
+ * (https://github.com/huggingface/safetensors): 8 bytes little endian header length, a JSON header,
+ * the data. Written atomically. On reading, every size is checked against the file's with
+ * overflow-safe arithmetic before anything is allocated by it; no holes, overlaps or duplicate
+ * names are accepted. */
 #ifndef COMPUTE_MODEL_FILE_H
 #define COMPUTE_MODEL_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 #include "compute/params.h"
@@ -14,7 +18,10 @@
 struct tt_model_tensor {
   char *name; /* owned */
   size_t rank, shape[TT_MODEL_MAX_RANK];
-  const float *data; /* borrowed until written; when reading: inside the file's mapping */
+  /* One of the two, the other NULL; borrowed until written; when reading: inside the file's mapping
+   * (a tensor whose offset isn't a multiple of its element's size is TT_BAD_INPUT). */
+  const float *data;       /* dtype F32 */
+  const int64_t *integers; /* dtype I64: counts and tables; rank 1 */
 };
 struct tt_model_meta {
   char *key, *value; /* owned */
@@ -31,9 +38,12 @@ void tt_model_writer_release(struct tt_model_writer *writer);
 /* data: [product of shape], borrowed until tt_model_write returns. */
 enum tt_status tt_model_writer_add(struct tt_model_writer *writer, const char *name,
                                    const float *data, const size_t *shape, size_t rank);
+enum tt_status tt_model_writer_add_integers(struct tt_model_writer *writer, const char *name,
+                                            const int64_t *integers, size_t n);
 enum tt_status tt_model_writer_meta(struct tt_model_writer *writer, const char *key,
                                     const char *value);
-/* Writes PATH whole or not at all, overwriting. */
+/* Writes PATH whole or not at all, overwriting. int64 vectors come first, so that all is aligned.
+ */
 enum tt_status tt_model_write(const struct tt_model_writer *writer, const char *path);
 
 /* ---- reading ---- */
