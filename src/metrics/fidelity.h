@@ -6,7 +6,6 @@
 #define METRICS_FIDELITY_H
 
 #include "metrics/view.h"
-#include "tracetwin/progress.h"
 
 #define TT_NGRAM_MAX 5
 #define TT_MEMORY_NGRAM 16
@@ -31,7 +30,8 @@ struct tt_fidelity_config {
 };
 
 enum tt_status tt_fidelity_measure(const struct tt_view *reference, const struct tt_view *candidate,
-                                   uint64_t seed, struct tt_fidelity *ret);
+                                   const struct tt_alphabet *alphabet, uint64_t seed,
+                                   struct tt_fidelity *ret);
 
 /* (train, synthetic) and (train, held-out), candidates cut to the same number of events from the
  * middle of each dataset. */

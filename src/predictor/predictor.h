@@ -22,26 +22,27 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "compute/tape.h"
+#include "dataset/channels.h"
 #include "dataset/dataset.h"
+#include "dataset/streams.h"
+#include "dataset/vocabulary.h"
 #include "metrics/scores.h"
 #include "tracetwin/progress.h"
 
-struct tt_vocabulary; /* dataset/vocabulary.h */
-
 struct tt_predictor_config {
-  unsigned channels; /* mask of the channels that are read (dataset/vocabulary.h) */
-  bool per_cpu;      /* windows of each CPU's stream instead of the merged one */
-  size_t context;    /* events per window */
-  size_t batch;      /* windows per step */
+  unsigned channels;          /* set of TT_CHANNEL_BIT: what is read of each event */
+  enum tt_stream_kind stream; /* windows of the merged stream, or of each CPU's */
+  size_t context;             /* events per window, >= 2 */
+  size_t batch;               /* windows per step */
   size_t layers, heads, width;
-  size_t steps; /* exactly so many steps; 0: until early stopping */
-  size_t
-      max_epochs; /* limit when steps == 0; an epoch: as many events as the training data holds */
-  size_t evals_per_epoch; /* validation scores per epoch */
-  size_t patience;        /* validation scores without improvement before stopping */
-  double lr;              /* peak learning rate */
+  size_t steps;      /* exactly so many steps; 0: until early stopping */
+  size_t max_epochs; /* limit when steps == 0; an epoch: as many events as the training data hold */
+  size_t patience;   /* epochs without a lower validation loss before stopping */
+  double lr;         /* peak learning rate */
   double dropout;
   uint64_t seed;
+  enum tt_precision precision;
   struct tt_progress progress;
 };
 
@@ -54,13 +55,18 @@ struct tt_predictor_part {
   size_t first, n;
 };
 
+#define TT_PREDICTOR_BASELINES 3
+extern const size_t tt_predictor_baseline_orders[TT_PREDICTOR_BASELINES]; /* 1, 2, 5 */
+
 struct tt_predictor_result {
   struct tt_scores scores; /* on the test set */
   struct tt_scores val_scores;
-  double val_loss;                             /* nats per event, of the weights that were scored */
-  double train_loss;                           /* running mean at the end */
-  double baseline_macro_f1, baseline_accuracy; /* most frequent successor of the last event ... */
-  double baseline2_macro_f1, baseline2_accuracy; /* ... of the last two (backing off), same data */
+  double val_loss;   /* nats per event, of the weights that were scored */
+  double train_loss; /* running mean at the end */
+  /* What counting knows: the most frequent successor of the last 1, 2, 5 events in the same
+   * training data, backing off to shorter contexts where the context was never seen; on the same
+   * test positions. */
+  struct tt_scores baselines[TT_PREDICTOR_BASELINES];
   size_t steps, best_step, parameters;
   double epochs, seconds, eval_seconds;
   double events_per_second; /* of training */
