@@ -1,17 +1,17 @@
 /* Figures against scikit-learn and SciPy (tests/data/scores.json), against hand-counted cases, and
  * against what must hold of any two samples of one source. */
-#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/output.h"
@@ -256,7 +256,8 @@ static struct tt_dataset *store(const char *name, struct tt_event *events, size_
   tt_names_add(&meta.comms, reversed ? "a" : "b");
   for (size_t i = 0; i < n && reversed; i++) {
     events[i].event = (uint16_t)(N_EVENTS - 1 - events[i].event);
-    events[i].comm = 1 - events[i].comm;
+    if (events[i].comm != TT_COMM_NONE)
+      events[i].comm = 1 - events[i].comm;
   }
   if (gap)
     assert_int_equal(tt_dataset_meta_add_gap(&meta, gap), TT_OK);
