@@ -139,12 +139,5 @@ const char *tt_train_option_text(const struct tt_train_config *config, const cha
 enum tt_status tt_train_option_integer(const struct tt_train_config *config, const char *name,
                                        long long low, long long high, long long fallback,
                                        long long *ret);
-/* Members of model.json, checked: missing, of another type or out of range is TT_BAD_INPUT. */
-enum tt_status tt_model_integer(const json_t *object, const char *name, long long low,
-                                long long high, long long *ret);
-enum tt_status tt_model_real(const json_t *object, const char *name, double *ret); /* null: NaN */
-enum tt_status tt_model_text(const json_t *object, const char *name, const char **ret);
-enum tt_status tt_model_array(const json_t *object, const char *name, size_t max_n,
-                              const json_t **ret);
 
 #endif
