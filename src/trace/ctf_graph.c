@@ -1,0 +1,191 @@
+#include "trace/ctf_graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "trace/sandbox.h"
+
+struct graph {
+  const struct tt_trace_folders *folders;
+  bt_graph *graph;
+  struct tt_ctf_port *ports; /* [n_all] first all of them, then this share's [n] */
+  size_t n_all, capacity, n;
+  bool (*run)(void *user, struct tt_ctf_port *ports, size_t n, size_t n_all);
+  void *user;
+  struct tt_ctf_error *error;
+};
+
+bool tt_ctf_fail(struct tt_ctf_error *error, enum tt_status status, const char *format, ...) {
+  if (error->status == TT_OK) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    error->status = status;
+  }
+  return false;
+}
+
+bool tt_ctf_fail_library(struct tt_ctf_error *error, const char *where) {
+  char text[sizeof error->text] = "libbabeltrace2 gives no reason";
+  const bt_error *library = bt_current_thread_take_error();
+  if (library && bt_error_get_cause_count(library) > 0)
+    snprintf(text, sizeof text, "%s",
+             bt_error_cause_get_message(bt_error_borrow_cause_by_index(library, 0)));
+  if (library)
+    bt_error_release(library);
+  for (char *p = text; *p; p++)
+    if ((unsigned char)*p < ' ')
+      *p = ' ';
+  return tt_ctf_fail(error, TT_BAD_INPUT, "%s%s%s", where, where[0] ? ": " : "", text);
+}
+
+/* ---- the sink ---- */
+
+static struct graph *graph_of(bt_self_component_sink *self) {
+  return bt_self_component_get_data(bt_self_component_sink_as_self_component(self));
+}
+
+static bt_component_class_initialize_method_status
+initialize(bt_self_component_sink *self, bt_self_component_sink_configuration *configuration,
+           const bt_value *parameters, void *data) {
+  (void)configuration;
+  (void)parameters;
+  struct graph *g = data;
+  bt_self_component_set_data(bt_self_component_sink_as_self_component(self), g);
+  for (size_t i = 0; i < g->n; i++) {
+    char name[24];
+    snprintf(name, sizeof name, "in%zu", i);
+    if (bt_self_component_sink_add_input_port(self, name, NULL, NULL) !=
+        BT_SELF_COMPONENT_ADD_PORT_STATUS_OK)
+      return BT_COMPONENT_CLASS_INITIALIZE_METHOD_STATUS_MEMORY_ERROR;
+  }
+  return BT_COMPONENT_CLASS_INITIALIZE_METHOD_STATUS_OK;
+}
+
+static bt_component_class_sink_graph_is_configured_method_status
+configured(bt_self_component_sink *self) {
+  struct graph *g = graph_of(self);
+  for (size_t i = 0; i < g->n; i++)
+    if (bt_message_iterator_create_from_sink_component(
+            self, bt_self_component_sink_borrow_input_port_by_index(self, i),
+            &g->ports[i].iterator) != BT_MESSAGE_ITERATOR_CREATE_FROM_SINK_COMPONENT_STATUS_OK)
+      return BT_COMPONENT_CLASS_SINK_GRAPH_IS_CONFIGURED_METHOD_STATUS_ERROR;
+  return BT_COMPONENT_CLASS_SINK_GRAPH_IS_CONFIGURED_METHOD_STATUS_OK;
+}
+
+/* All the work happens in one call. */
+static bt_component_class_sink_consume_method_status consume(bt_self_component_sink *self) {
+  struct graph *g = graph_of(self);
+  return g->run(g->user, g->ports, g->n, g->n_all)
+             ? BT_COMPONENT_CLASS_SINK_CONSUME_METHOD_STATUS_END
+             : BT_COMPONENT_CLASS_SINK_CONSUME_METHOD_STATUS_ERROR;
+}
+
+/* ---- sources, ports, connections ---- */
+
+static bool same_trace(const struct tt_trace_folder *a, const struct tt_trace_folder *b) {
+  return a->uuid[0] && strcmp(a->uuid, b->uuid) == 0;
+}
+
+/* One source for the folders of one trace: `first` and those after it that share its UUID. */
+static bool add_source(struct graph *g, const bt_component_class_source *class, size_t first) {
+  const struct tt_trace_folder *items = g->folders->items;
+  tt_sandbox_note(items[first].path);
+  bt_value *parameters = bt_value_map_create(), *inputs = NULL;
+  if (!parameters || bt_value_map_insert_empty_array_entry(parameters, "inputs", &inputs) !=
+                         BT_VALUE_MAP_INSERT_ENTRY_STATUS_OK)
+    return tt_ctf_fail_library(g->error, items[first].path);
+  for (size_t i = first; i < g->folders->n; i++)
+    if ((i == first || same_trace(&items[first], &items[i])) &&
+        bt_value_array_append_string_element(inputs, items[i].path) !=
+            BT_VALUE_ARRAY_APPEND_ELEMENT_STATUS_OK)
+      return tt_ctf_fail_library(g->error, items[first].path);
+  char name[32];
+  snprintf(name, sizeof name, "source%zu", first);
+  const bt_component_source *source;
+  bt_graph_add_component_status status = bt_graph_add_source_component(
+      g->graph, class, name, parameters, BT_LOGGING_LEVEL_NONE, &source);
+  bt_value_put_ref(parameters);
+  if (status != BT_GRAPH_ADD_COMPONENT_STATUS_OK)
+    return tt_ctf_fail_library(g->error, items[first].path);
+  for (uint64_t i = 0; i < bt_component_source_get_output_port_count(source); i++) {
+    if (tt_grow(&g->ports, &g->capacity, g->n_all + 1, sizeof *g->ports) != 0)
+      return tt_ctf_fail(g->error, TT_NO_MEMORY, "out of memory");
+    const bt_port_output *output = bt_component_source_borrow_output_port_by_index_const(source, i);
+    g->ports[g->n_all++] = (struct tt_ctf_port){
+        .name = bt_port_get_name(bt_port_output_as_port_const(output)), .output = output};
+  }
+  return true;
+}
+
+static bool add_sources(struct graph *g) {
+  const bt_plugin *plugin = NULL;
+  const bt_component_class_source *class = NULL;
+  if (bt_plugin_find("ctf", BT_TRUE, BT_TRUE, BT_TRUE, BT_TRUE, BT_FALSE, &plugin) !=
+          BT_PLUGIN_FIND_STATUS_OK ||
+      !(class = bt_plugin_borrow_source_component_class_by_name_const(plugin, "fs")))
+    return tt_ctf_fail(g->error, TT_FAILED, "libbabeltrace2's CTF plugin is not installed");
+  for (size_t i = 0; i < g->folders->n; i++) {
+    bool done = false;
+    for (size_t j = 0; j < i; j++)
+      done |= same_trace(&g->folders->items[j], &g->folders->items[i]);
+    if (!done && !add_source(g, class, i))
+      return false;
+  }
+  return true;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const struct tt_ctf_port *)a)->name, ((const struct tt_ctf_port *)b)->name);
+}
+
+static bool connect(struct graph *g) {
+  bt_component_class_sink *class = bt_component_class_sink_create("tracetwin", consume);
+  const bt_component_sink *sink;
+  if (!class ||
+      bt_component_class_sink_set_initialize_method(class, initialize) !=
+          BT_COMPONENT_CLASS_SET_METHOD_STATUS_OK ||
+      bt_component_class_sink_set_graph_is_configured_method(class, configured) !=
+          BT_COMPONENT_CLASS_SET_METHOD_STATUS_OK ||
+      bt_graph_add_sink_component_with_initialize_method_data(g->graph, class, "sink", NULL, g,
+                                                              BT_LOGGING_LEVEL_NONE, &sink) !=
+          BT_GRAPH_ADD_COMPONENT_STATUS_OK)
+    return tt_ctf_fail_library(g->error, "");
+  for (size_t i = 0; i < g->n; i++)
+    if (bt_graph_connect_ports(g->graph, g->ports[i].output,
+                               bt_component_sink_borrow_input_port_by_index_const(sink, i),
+                               NULL) != BT_GRAPH_CONNECT_PORTS_STATUS_OK)
+      return tt_ctf_fail_library(g->error, "");
+  return true;
+}
+
+bool tt_ctf_graph_run(const struct tt_trace_folders *folders, size_t part, size_t parts,
+                      bool (*run)(void *user, struct tt_ctf_port *ports, size_t n, size_t n_all),
+                      void *user, struct tt_ctf_error *error) {
+  /* Without this bt_plugin_find loads a Python interpreter to look for Python plugins. */
+  setenv("LIBBABELTRACE2_DISABLE_PYTHON_PLUGINS", "1", 1);
+  struct graph g = {
+      .folders = folders, .graph = bt_graph_create(0), .run = run, .user = user, .error = error};
+  if (!g.graph)
+    return tt_ctf_fail_library(error, "");
+  if (!add_sources(&g))
+    return false;
+  if (g.n_all > 1)
+    qsort(g.ports, g.n_all, sizeof *g.ports, by_name);
+  for (size_t i = part; i < g.n_all; i += parts)
+    g.ports[g.n++] = g.ports[i];
+  if (g.n == 0)
+    return run(user, NULL, 0, g.n_all);
+  if (!connect(&g))
+    return false;
+  bt_graph_run_status status;
+  do
+    status = bt_graph_run(g.graph);
+  while (status == BT_GRAPH_RUN_STATUS_AGAIN);
+  /* What the sink failed with is in *error already. */
+  return status == BT_GRAPH_RUN_STATUS_OK || tt_ctf_fail_library(error, folders->items[0].path);
+}
