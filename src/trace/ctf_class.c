@@ -1,6 +1,7 @@
 #include "trace/ctf_class.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 
 /* Events that speak of threads. `name` is LTTng's; perf has the same behind "subsystem:", and says
  * pid where LTTng says tid (so does the kernel: its pid is a thread's id). Empty: no such field. */
@@ -134,6 +135,17 @@ void tt_ctf_class_init(struct tt_ctf_class *ret, const bt_event_class *event_cla
   c.cpu = tt_ctf_find_member(common, "cpu_id", TT_SCOPE_COMMON);
   if (is_syscall_exit(name))
     c.ret = tt_ctf_find_member(payload, "ret", TT_SCOPE_PAYLOAD);
+
+  /* LTTng says nothing when a thread renames itself (perf has perf_comm), and nothing of an exec
+   * unless sched_process_exec is recorded: then the system calls tell at least that it happened. */
+  if (!is_perf && strcmp(name, "syscall_entry_prctl") == 0) {
+    c.condition = tt_ctf_find_member(payload, "option", TT_SCOPE_PAYLOAD);
+    c.condition_value = PR_SET_NAME;
+    c.role = c.condition.scope == TT_SCOPE_NONE ? TT_ROLE_NONE : TT_ROLE_FORGET;
+  } else if (!is_perf && starts(name, "syscall_exit_execve") && c.ret.scope != TT_SCOPE_NONE) {
+    c.condition = c.ret;
+    c.role = TT_ROLE_EXECED;
+  }
 
   const char *base = strchr(name, ':');
   base = base ? base + 1 : name;

@@ -367,7 +367,10 @@ static bool put_event(struct decoder *d, struct stream *s) {
                          bt_message_event_borrow_default_clock_snapshot_const(s->message)) == 0)
     r.type = TT_WIRE_PSEUDO;
   d->events++;
-  if (c->role == TT_ROLE_NONE) {
+  if (c->condition.scope != TT_SCOPE_NONE &&
+      tt_ctf_integer(event, c->condition, 0) != c->condition_value)
+    r.role = TT_ROLE_NONE;
+  if (r.role == TT_ROLE_NONE) {
     put_block(d)->record = r;
     return true;
   }

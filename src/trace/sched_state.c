@@ -23,6 +23,7 @@ struct cpu {
 struct thread {
   int32_t tid; /* TT_TID_NONE: empty slot */
   uint32_t comm;
+  bool renamed;   /* its name was given by an exec or a rename, not yet followed by EXECED */
   size_t waiting; /* events in the queue with WAITS_COMM */
 };
 
@@ -182,6 +183,23 @@ static enum tt_status learn(struct tt_sched_state *s, int32_t tid, uint32_t comm
   if (thread->waiting > 0)
     settle_comm(s, thread, renamed ? TT_COMM_NONE : comm);
   thread->comm = comm;
+  thread->renamed = renamed;
+  return TT_OK;
+}
+
+/* Thread `tid` has another name from now on; whoever names it next says which. */
+static enum tt_status forget(struct tt_sched_state *s, int32_t tid, bool unless_renamed) {
+  if (tid == TT_TID_NONE || tid == 0)
+    return TT_OK;
+  struct thread *thread = thread_at(s, tid);
+  if (!thread)
+    return tt_fail(TT_NO_MEMORY, "scheduler state: out of memory");
+  if (!unless_renamed || !thread->renamed) {
+    if (thread->waiting > 0)
+      settle_comm(s, thread, TT_COMM_NONE);
+    thread->comm = TT_COMM_NONE;
+  }
+  thread->renamed = false;
   return TT_OK;
 }
 
@@ -303,6 +321,10 @@ static enum tt_status apply_after(struct tt_sched_state *s, const struct tt_even
     return learn(s, aux->tid_b, aux->comm_b, false);
   case TT_ROLE_RENAME:
     return learn(s, aux->tid_b == TT_TID_NONE ? e->tid : aux->tid_b, aux->comm_b, true);
+  case TT_ROLE_FORGET:
+    return forget(s, e->tid, false);
+  case TT_ROLE_EXECED:
+    return forget(s, e->tid, true);
   case TT_ROLE_FORK: {
     uint32_t comm = aux->comm_b;
     if (comm == TT_COMM_NONE && aux->tid_a != TT_TID_NONE && aux->tid_a != 0) {

@@ -6,9 +6,10 @@
  *
  * Backward: before a CPU's first switch, and again after a gap of its stream, the next switch tells
  * who was running (prev_tid): nothing else can have run in between. Likewise a thread's first name
- * holds for its events since the first one seen, unless a rename lies between. Events wait for
- * that in a queue of at most TT_SCHED_LOOKAHEAD events of the merged stream; those that fall out of
- * it, and those before a gap that comes first, stay unknown.
+ * holds for its events since the first one seen, unless a rename lies between; and after a rename
+ * that nobody recorded in words (prctl, an exec without its event) the next name told is the one it
+ * took. Events wait for that in a queue of at most TT_SCHED_LOOKAHEAD events of the merged stream;
+ * those that fall out of it, and those before a gap that comes first, stay unknown.
  *
  * Gaps: when a stream that records sched_switch loses events in [begin, end], what was known of
  * its CPU is forgotten: events of other streams inside the gap stay unknown, those after it are

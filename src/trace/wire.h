@@ -35,6 +35,7 @@ enum tt_role {
   TT_ROLE_FORK,    /* a made b; comm_b may be unknown: a's */
   TT_ROLE_RENAME,  /* b was comm_a (the event happens before; or unknown: it happens after) and is
                       comm_b from now on; tid_b may be unknown: the event's own thread */
+  TT_ROLE_FORGET,  /* the event's own thread is about to rename itself, nobody says how */
   TT_ROLE_SIDEBAND /* perf's record about thread a, filed under a CPU that says nothing */
 };
 
