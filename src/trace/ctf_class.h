@@ -29,6 +29,7 @@ struct tt_ctf_class {
   struct tt_ctf_field ret;
   struct tt_ctf_field tid, tid_fallback, comm; /* of the running thread, recorded with the event */
   struct tt_ctf_field cpu;                     /* where the packet does not say it */
+  struct tt_ctf_field condition; /* of the role: when it is there, it must have this value */
   int64_t condition_value;
   struct tt_ctf_field tid_a, tid_b, comm_a, comm_b; /* as enum tt_role has them */
 };

@@ -30,12 +30,13 @@ enum tt_wire_format { TT_FORMAT_CTF, TT_FORMAT_LTTNG, TT_FORMAT_PERF };
 /* What an event says about threads. All but NONE carry a tt_wire_aux. */
 enum tt_role {
   TT_ROLE_NONE,
-  TT_ROLE_SWITCH,  /* a leaves the CPU, b takes it */
-  TT_ROLE_NAME,    /* thread b is called comm_b at this time */
-  TT_ROLE_FORK,    /* a made b; comm_b may be unknown: a's */
-  TT_ROLE_RENAME,  /* b was comm_a (the event happens before; or unknown: it happens after) and is
-                      comm_b from now on; tid_b may be unknown: the event's own thread */
-  TT_ROLE_FORGET,  /* the event's own thread is about to rename itself, nobody says how */
+  TT_ROLE_SWITCH, /* a leaves the CPU, b takes it */
+  TT_ROLE_NAME,   /* thread b is called comm_b at this time */
+  TT_ROLE_FORK,   /* a made b; comm_b may be unknown: a's */
+  TT_ROLE_RENAME, /* b was comm_a (the event happens before; or unknown: it happens after) and is
+                     comm_b from now on; tid_b may be unknown: the event's own thread */
+  TT_ROLE_FORGET, /* the event's own thread is about to rename itself, nobody says how */
+  TT_ROLE_EXECED, /* the event's own thread runs another program; its new name may have been said */
   TT_ROLE_SIDEBAND /* perf's record about thread a, filed under a CPU that says nothing */
 };
 
