@@ -105,6 +105,7 @@ int command_run(int argc, char **argv) {
       MAX_LIST};
   struct common_options common = {0};
   struct tt_run_options job = {.seed = 1};
+  struct string_list settings = {.n = 0};
   uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
@@ -123,6 +124,8 @@ int command_run(int argc, char **argv) {
     return usage_error(&usage, "-o DIR is missing");
   job.inputs = operands.items;
   job.n_inputs = operands.n;
+  job.settings = settings.items;
+  job.n_settings = settings.n;
   job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_report_text report = {NULL, NULL};

@@ -30,7 +30,7 @@ int command_generate(int argc, char **argv) {
   job.model = operands.items[0];
   job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
-  struct tt_generate_result result;
+  struct tt_generate_summary result;
   enum tt_status status = tt_job_generate(&job, &result);
   code = finish("generate", status);
   if (status == TT_OK) {

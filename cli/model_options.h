@@ -1,4 +1,5 @@
-/* The options of generator training that `train` and `run` share. `job` has the fields. */
+/* The options of generator training that `train` and `run` share. `job` has the fields, `settings`
+ * is a string_list. */
 #ifndef CLI_MODEL_OPTIONS_H
 #define CLI_MODEL_OPTIONS_H
 

@@ -10,6 +10,7 @@ int command_train(int argc, char **argv) {
                                              "Trains a generator on a dataset.", 1, 1};
   struct common_options common = {0};
   struct tt_train_options job = {.seed = 1};
+  struct string_list settings = {.n = 0};
   uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
@@ -31,9 +32,11 @@ int command_train(int argc, char **argv) {
   if (job.steps && job.minutes > 0)
     return usage_error(&usage, "--steps and --minutes exclude each other");
   job.dataset = operands.items[0];
+  job.settings = settings.items;
+  job.n_settings = settings.n;
   job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
-  struct tt_train_result result;
+  struct tt_train_summary result;
   enum tt_status status = tt_job_train(&job, &result);
   code = finish("train", status);
   if (status == TT_OK) {

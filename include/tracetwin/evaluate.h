@@ -55,7 +55,9 @@ struct tt_run_options {
   const char *const *inputs;
   size_t n_inputs;
   const char *output;
-  const char *generator, *backbone, *channels, *stream;
+  const char *generator, *backbone, *channels, *stream; /* as in tt_train_options */
+  const char *const *settings;
+  size_t n_settings;
   uint64_t context;
   double minutes;  /* of generator training; 0: 5 */
   uint64_t events; /* of the twin; 0: 100000 */

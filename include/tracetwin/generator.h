@@ -21,6 +21,8 @@ struct tt_train_options {
   uint64_t context;      /* events per window; markov: its order. 0: the generator's default */
   double minutes;        /* training time; 0 with steps 0: the generator's default */
   uint64_t steps;        /* optimiser steps; 0: by time */
+  const char *const *settings; /* [n_settings] "NAME=VALUE": the generator's own (docs/generators.md) */
+  size_t n_settings;
   uint64_t seed;
   unsigned threads; /* 0: as many as CPUs */
   bool resume;      /* go on from the checkpoint at `output` */
@@ -28,14 +30,14 @@ struct tt_train_options {
   struct tt_progress progress;
 };
 
-struct tt_train_result {
+struct tt_train_summary {
   char generator[32];
   uint64_t parameters, steps, seed;
   double events_per_second, loss, val_loss; /* val_loss: NaN without val */
 };
 
 TT_API enum tt_status tt_job_train(const struct tt_train_options *options,
-                                   struct tt_train_result *ret);
+                                   struct tt_train_summary *ret);
 
 struct tt_generate_options {
   const char *model, *output;
@@ -45,13 +47,13 @@ struct tt_generate_options {
   struct tt_progress progress;
 };
 
-struct tt_generate_result {
+struct tt_generate_summary {
   uint64_t events, seed;
   double events_per_second;
 };
 
 TT_API enum tt_status tt_job_generate(const struct tt_generate_options *options,
-                                      struct tt_generate_result *ret);
+                                      struct tt_generate_summary *ret);
 
 /* The generators there are, the default first: name and one-line summary, NULL when i is out of
  * range. */

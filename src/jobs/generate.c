@@ -1,0 +1,148 @@
+/* train and generate: datasets to models to datasets. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/output.h"
+#include "dataset/channels.h"
+#include "dataset/streams.h"
+#include "jobs/jobs.h"
+
+const char *tt_generator_name(size_t i) {
+  const struct tt_generator_ops *ops = tt_generator_at(i);
+  return ops ? ops->name : NULL;
+}
+
+const char *tt_generator_summary(size_t i) {
+  const struct tt_generator_ops *ops = tt_generator_at(i);
+  return ops ? ops->summary : NULL;
+}
+
+static enum tt_status exists(const char *path, bool overwrite) {
+  struct tt_output output;
+  enum tt_status status = tt_output_begin_folder(path, overwrite, &output);
+  if (status == TT_OK)
+    tt_output_abort(&output);
+  return status;
+}
+
+enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_train_summary *ret) {
+  struct tt_dataset *train = NULL, *val = NULL;
+  struct tt_generator *generator = NULL;
+  struct tt_train_option *settings = NULL;
+  struct tt_train_result training;
+  const char *name = options->generator ? options->generator : tt_generator_name(0);
+  char *checkpoint = NULL;
+  struct tt_train_config config = {.context = options->context,
+                                   .backbone = options->backbone,
+                                   .minutes = options->minutes,
+                                   .steps = options->steps,
+                                   .seed = options->seed,
+                                   .threads = (int)options->threads,
+                                   .progress = &options->progress,
+                                   .resume = options->resume,
+                                   .n_options = options->n_settings};
+  tt_jobs_use_threads(options->threads);
+  /* Told before hours of training, not after. */
+  enum tt_status status = exists(options->output, options->overwrite || options->resume);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_channel_set_parse(options->channels, &config.channels);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_stream_kind_parse(options->stream ? options->stream : "cpu", &config.stream);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_jobs_settings(options->settings, options->n_settings, &settings);
+  if (status != TT_OK)
+    goto cleanup;
+  config.options = settings;
+  checkpoint = tt_format("%s.checkpoint", options->output);
+  if (!checkpoint) {
+    status = tt_fail(TT_NO_MEMORY, "out of memory");
+    goto cleanup;
+  }
+  config.checkpoint = checkpoint;
+  status = tt_dataset_open(options->dataset, &train);
+  if (status != TT_OK)
+    goto cleanup;
+  if (options->val) {
+    status = tt_dataset_open(options->val, &val);
+    if (status != TT_OK)
+      goto cleanup;
+  }
+  config.train = train;
+  config.val = val;
+  status = tt_generator_train(name, &config, &training, &generator);
+  if (status == TT_INTERRUPTED)
+    tt_fail(status, "stopped; the checkpoint is %s, go on with --resume", checkpoint);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_generator_save(generator, options->output, options->overwrite || options->resume);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_remove_tree(checkpoint);
+  if (status != TT_OK)
+    goto cleanup;
+  *ret = (struct tt_train_summary){.parameters = training.parameters,
+                                  .steps = training.steps,
+                                  .seed = options->seed,
+                                  .events_per_second = training.events_per_second,
+                                  .loss = training.loss,
+                                  .val_loss = training.val_loss};
+  snprintf(ret->generator, sizeof ret->generator, "%s", name);
+cleanup:
+  tt_generator_free(generator);
+  tt_dataset_close(train);
+  tt_dataset_close(val);
+  tt_free(settings);
+  tt_free(checkpoint);
+  return status;
+}
+
+static enum tt_status append(void *user, const struct tt_event *events, size_t n) {
+  return tt_dataset_writer_append(user, events, n);
+}
+
+enum tt_status tt_job_generate(const struct tt_generate_options *options,
+                               struct tt_generate_summary *ret) {
+  struct tt_generator *generator = NULL;
+  struct tt_dataset_writer *writer = NULL;
+  struct tt_dataset_meta meta;
+  tt_dataset_meta_init(&meta);
+  tt_jobs_use_threads(options->threads);
+  double begin = 0;
+  enum tt_status status = tt_generator_load(options->model, &generator);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_generator_meta(generator, options->model, options->events, options->seed, &meta);
+  if (status != TT_OK)
+    goto cleanup;
+  status = tt_dataset_writer_begin(options->output, options->overwrite, &writer);
+  if (status != TT_OK)
+    goto cleanup;
+  begin = tt_jobs_seconds();
+  const struct tt_generate_config config = {.events = options->events,
+                                            .seed = options->seed,
+                                            .threads = (int)options->threads,
+                                            .progress = &options->progress};
+  const struct tt_event_sink sink = {append, writer};
+  status = tt_generator_generate(generator, &config, &sink);
+  if (status != TT_OK)
+    goto cleanup;
+  double seconds = tt_jobs_seconds() - begin;
+  status = tt_dataset_writer_finish(writer, &meta);
+  writer = NULL;
+  if (status != TT_OK)
+    goto cleanup;
+  *ret = (struct tt_generate_summary){.events = options->events,
+                                     .seed = options->seed,
+                                     .events_per_second =
+                                         seconds > 0 ? (double)options->events / seconds : NAN};
+cleanup:
+  tt_dataset_writer_abort(writer);
+  tt_dataset_meta_release(&meta);
+  tt_generator_free(generator);
+  return status;
+}

@@ -1,0 +1,146 @@
+#include "jobs/jobs.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/output.h"
+
+const char *tt_version(void) {
+  return TT_VERSION;
+}
+
+double tt_jobs_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void tt_jobs_use_threads(unsigned threads) {
+  if (threads > 0)
+    omp_set_num_threads((int)threads);
+}
+
+void tt_jobs_progress_begin(struct tt_jobs_progress *progress, const struct tt_progress *to,
+                            const char *stage, const char *unit, uint64_t total) {
+  *progress = (struct tt_jobs_progress){
+      .to = to,
+      .report = {.stage = stage, .unit = unit, .total = total, .loss = NAN, .seconds_left = NAN},
+      .begin = tt_jobs_seconds()};
+}
+
+void tt_jobs_progress_step(struct tt_jobs_progress *progress, uint64_t done) {
+  if (!progress->to || !progress->to->report)
+    return;
+  double now = tt_jobs_seconds();
+  if (now - progress->last < 0.1)
+    return;
+  progress->last = now;
+  struct tt_progress_report *report = &progress->report;
+  report->done = done;
+  report->rate = now > progress->begin ? (double)done / (now - progress->begin) : 0;
+  if (report->total && report->rate > 0)
+    report->seconds_left = (double)(report->total - done) / report->rate;
+  progress->to->report(progress->to->user, report);
+}
+
+/* A set of 32-bit ids in pages of 65536 bits, allocated when first used. */
+struct id_set {
+  uint64_t *pages[1 << 16];
+  uint64_t count;
+};
+
+static int id_set_add(struct id_set *set, uint32_t id) {
+  uint64_t **page = &set->pages[id >> 16];
+  if (!*page && !(*page = tt_calloc(1 << 10, sizeof **page)))
+    return -1;
+  uint64_t bit = (uint64_t)1 << (id & 63), *word = &(*page)[(id & 0xffff) >> 6];
+  set->count += !(*word & bit);
+  *word |= bit;
+  return 0;
+}
+
+static void id_set_release(struct id_set *set) {
+  for (size_t i = 0; i < 1 << 16; i++)
+    tt_free(set->pages[i]);
+}
+
+enum tt_status tt_jobs_dataset_info(const struct tt_dataset *dataset,
+                                    struct tt_dataset_info *ret) {
+  const struct tt_columns *c = tt_dataset_columns(dataset);
+  const struct tt_dataset_meta *meta = tt_dataset_meta(dataset);
+  struct id_set *tids = tt_calloc(1, sizeof *tids), *comms = tt_calloc(1, sizeof *comms),
+                *events = tt_calloc(1, sizeof *events);
+  enum tt_status status = TT_OK;
+  if (!tids || !comms || !events)
+    goto no_memory;
+  for (size_t i = 0; i < c->n; i++) {
+    if (id_set_add(events, c->event[i]) ||
+        (c->tid[i] != TT_TID_NONE && id_set_add(tids, (uint32_t)c->tid[i])) ||
+        (c->comm[i] != TT_COMM_NONE && id_set_add(comms, c->comm[i])))
+      goto no_memory;
+  }
+  *ret = (struct tt_dataset_info){.events = c->n,
+                                  .event_types = events->count,
+                                  .comms = comms->count,
+                                  .cpus = tt_dataset_cpus(dataset),
+                                  .tids = tids->count,
+                                  .duration_ns = c->n ? c->ts[c->n - 1] - c->ts[0] : 0,
+                                  .lost_events = meta->lost_events};
+  goto cleanup;
+no_memory:
+  status = tt_fail(TT_NO_MEMORY, "out of memory while counting ids");
+cleanup:
+  if (tids)
+    id_set_release(tids);
+  if (comms)
+    id_set_release(comms);
+  if (events)
+    id_set_release(events);
+  tt_free(tids);
+  tt_free(comms);
+  tt_free(events);
+  return status;
+}
+
+enum tt_status tt_jobs_settings(const char *const *settings, size_t n,
+                                struct tt_train_option **ret) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (!strchr(settings[i], '='))
+      return tt_fail(TT_USAGE, "setting '%s' is not NAME=VALUE", settings[i]);
+    bytes += strlen(settings[i]) + 1;
+  }
+  struct tt_train_option *options = tt_alloc(n * sizeof *options + bytes, 1);
+  if (!options)
+    return tt_fail(TT_NO_MEMORY, "out of memory");
+  char *text = (char *)(options + n);
+  for (size_t i = 0; i < n; i++) {
+    size_t length = strlen(settings[i]) + 1;
+    memcpy(text, settings[i], length);
+    char *equals = strchr(text, '=');
+    *equals = 0;
+    options[i] = (struct tt_train_option){.name = text, .value = equals + 1};
+    text += length;
+  }
+  *ret = options;
+  return TT_OK;
+}
+
+static enum tt_status read_rows(void *user, uint64_t first, size_t count, struct tt_event *ret) {
+  const struct tt_dataset *dataset = user;
+  for (size_t i = 0; i < count; i++)
+    ret[i] = tt_dataset_event(dataset, first + i);
+  return TT_OK;
+}
+
+struct tt_event_source tt_jobs_dataset_source(const struct tt_dataset *dataset) {
+  const struct tt_dataset_meta *meta = tt_dataset_meta(dataset);
+  return (struct tt_event_source){.n = tt_dataset_columns(dataset)->n,
+                                  .read = read_rows,
+                                  .user = (void *)(uintptr_t)dataset, /* only read */
+                                  .gaps = meta->gaps,
+                                  .n_gaps = meta->n_gaps};
+}
