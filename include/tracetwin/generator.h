@@ -21,7 +21,8 @@ struct tt_train_options {
   uint64_t context;      /* events per window; markov: its order. 0: the generator's default */
   double minutes;        /* training time; 0 with steps 0: the generator's default */
   uint64_t steps;        /* optimiser steps; 0: by time */
-  const char *const *settings; /* [n_settings] "NAME=VALUE": the generator's own (docs/generators.md) */
+  const char *const
+      *settings; /* [n_settings] "NAME=VALUE": the generator's own (docs/generators.md) */
   size_t n_settings;
   uint64_t seed;
   unsigned threads; /* 0: as many as CPUs */

@@ -86,11 +86,11 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
   if (status != TT_OK)
     goto cleanup;
   *ret = (struct tt_train_summary){.parameters = training.parameters,
-                                  .steps = training.steps,
-                                  .seed = options->seed,
-                                  .events_per_second = training.events_per_second,
-                                  .loss = training.loss,
-                                  .val_loss = training.val_loss};
+                                   .steps = training.steps,
+                                   .seed = options->seed,
+                                   .events_per_second = training.events_per_second,
+                                   .loss = training.loss,
+                                   .val_loss = training.val_loss};
   snprintf(ret->generator, sizeof ret->generator, "%s", name);
 cleanup:
   tt_generator_free(generator);
@@ -137,9 +137,9 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
   if (status != TT_OK)
     goto cleanup;
   *ret = (struct tt_generate_summary){.events = options->events,
-                                     .seed = options->seed,
-                                     .events_per_second =
-                                         seconds > 0 ? (double)options->events / seconds : NAN};
+                                      .seed = options->seed,
+                                      .events_per_second =
+                                          seconds > 0 ? (double)options->events / seconds : NAN};
 cleanup:
   tt_dataset_writer_abort(writer);
   tt_dataset_meta_release(&meta);

@@ -114,17 +114,15 @@ static enum tt_status import_one(struct import *job, size_t k) {
   if (status == TT_OK) {
     if (k == 0)
       job->meta.clock_origin_ns = tt_trace_reader_clock_origin(reader);
-    status = tt_dataset_meta_add_source(
-        &job->meta, path, tt_trace_reader_format(reader), sha256,
-        job->options->label ? job->options->label : "", before,
-        tt_dataset_writer_events(job->writer) - before);
+    status = tt_dataset_meta_add_source(&job->meta, path, tt_trace_reader_format(reader), sha256,
+                                        job->options->label ? job->options->label : "", before,
+                                        tt_dataset_writer_events(job->writer) - before);
   }
   tt_trace_reader_close(reader);
   return status;
 }
 
-enum tt_status tt_job_import(const struct tt_import_options *options,
-                             struct tt_dataset_info *ret) {
+enum tt_status tt_job_import(const struct tt_import_options *options, struct tt_dataset_info *ret) {
   struct import job = {.options = options};
   struct tt_dataset *dataset = NULL;
   tt_dataset_meta_init(&job.meta);

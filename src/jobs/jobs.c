@@ -67,8 +67,7 @@ static void id_set_release(struct id_set *set) {
     tt_free(set->pages[i]);
 }
 
-enum tt_status tt_jobs_dataset_info(const struct tt_dataset *dataset,
-                                    struct tt_dataset_info *ret) {
+enum tt_status tt_jobs_dataset_info(const struct tt_dataset *dataset, struct tt_dataset_info *ret) {
   const struct tt_columns *c = tt_dataset_columns(dataset);
   const struct tt_dataset_meta *meta = tt_dataset_meta(dataset);
   struct id_set *tids = tt_calloc(1, sizeof *tids), *comms = tt_calloc(1, sizeof *comms),
