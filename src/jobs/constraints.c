@@ -22,9 +22,8 @@ enum tt_status tt_job_mine(const struct tt_mine_options *options, struct tt_mine
   if (status == TT_OK)
     status = tt_constraints_save(c, options->output, options->overwrite);
   if (status == TT_OK)
-    *ret = (struct tt_mine_result){.transitions = tt_relation_pairs(&c->next),
-                                   .event_types = c->events.n,
-                                   .events = c->mined};
+    *ret = (struct tt_mine_result){
+        .transitions = c->next.start[c->next.rows], .event_types = c->events.n, .events = c->mined};
   tt_constraints_free(c);
   tt_dataset_close(dataset);
   return status;

@@ -10,8 +10,8 @@
 
 enum { STRETCHES = 8, MAX_PARTS = STRETCHES + 1 };
 
-static enum tt_status measure_distance(const struct tt_jobs_evaluation_inputs *in,
-                                       const char *name, const struct tt_dataset *dataset,
+static enum tt_status measure_distance(const struct tt_jobs_evaluation_inputs *in, const char *name,
+                                       const struct tt_dataset *dataset,
                                        struct tt_jobs_evaluation *e) {
   struct tt_distances d;
   enum tt_status status = tt_constraints_check(in->constraints, dataset, &d);
@@ -103,10 +103,10 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
     if (status == TT_OK && k == 0) {
       if (!steps)
         steps = result.best_step;
-      e->baselines[0] = (struct tt_report_baseline){
-          "successor", result.baseline_macro_f1, result.baseline_accuracy};
-      e->baselines[1] = (struct tt_report_baseline){
-          "successor of two", result.baseline2_macro_f1, result.baseline2_accuracy};
+      e->baselines[0] = (struct tt_report_baseline){"successor", result.baseline_macro_f1,
+                                                    result.baseline_accuracy};
+      e->baselines[1] = (struct tt_report_baseline){"successor of two", result.baseline2_macro_f1,
+                                                    result.baseline2_accuracy};
       e->n_baselines = 2;
     }
   }

@@ -36,8 +36,8 @@ struct tt_jobs_evaluation {
 
 /* Arms: TRTR, TSTR and COMBINED to convergence, then at equal steps. Every arm is given the same
  * number of events n = min(train, synthetic) of each kind it uses; where train holds more, n real
- * events in 8 stretches spread evenly over it (COMBINED: n real and n synthetic, of which equal steps
- * see half as many each). */
+ * events in 8 stretches spread evenly over it (COMBINED: n real and n synthetic, of which equal
+ * steps see half as many each). */
 enum tt_status tt_jobs_evaluate(const struct tt_jobs_evaluation_inputs *inputs,
                                 struct tt_jobs_evaluation *ret);
 

@@ -53,7 +53,7 @@ static enum tt_status constraints_info(const char *path, struct tt_path_info *re
   if (status != TT_OK)
     return status;
   *ret = (struct tt_path_info){.kind = TT_KIND_CONSTRAINTS,
-                               .transitions = tt_relation_pairs(&c->next),
+                               .transitions = c->next.start[c->next.rows],
                                .event_types = c->events.n,
                                .events = c->mined};
   tt_constraints_free(c);
@@ -76,6 +76,6 @@ enum tt_status tt_job_info(const char *path, struct tt_path_info *ret) {
     return dataset_info(path, ret);
   if (model)
     return model_info(path, ret);
-  return tt_fail(TT_BAD_INPUT,
-                 "%s: neither a dataset (dataset.json) nor a model (model.json)", path);
+  return tt_fail(TT_BAD_INPUT, "%s: neither a dataset (dataset.json) nor a model (model.json)",
+                 path);
 }
