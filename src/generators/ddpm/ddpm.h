@@ -1,0 +1,43 @@
+/* The ddpm generator's own parts: what a trained model is, and its steps. See denoiser.h for the
+ * network, docs/generators.md for settings. */
+#ifndef GENERATORS_DDPM_DDPM_H
+#define GENERATORS_DDPM_DDPM_H
+
+#include "dataset/vocabulary.h"
+#include "generators/ddpm/delay_bins.h"
+#include "generators/ddpm/denoiser.h"
+#include "generators/decode.h"
+#include "generators/generator.h"
+
+enum tt_ddpm_sampler { TT_DDPM_ANCESTRAL, TT_DDPM_DDIM };
+
+struct tt_ddpm {
+  struct tt_generator base;
+  struct tt_vocabulary *vocabulary;
+  struct tt_cast cast;
+  struct tt_delay_bins bins;
+  double *cpu_share; /* [base.cpu_limit] share of the training events on each CPU */
+  struct tt_schedule schedule;
+  struct tt_denoiser denoiser;
+  bool built;          /* the denoiser was initialised */
+  size_t sample_steps; /* noise levels visited per window when sampling */
+  size_t fresh;        /* positions of a window that are new, the rest being the known prefix */
+  enum tt_ddpm_sampler sampler;
+};
+
+extern const struct tt_generator_ops tt_ddpm_ops;
+
+/* A channel's place among the diffused ones, or TT_DDPM_MAX_CHANNELS when it isn't. */
+size_t tt_ddpm_channel(const struct tt_ddpm *ddpm, const char *name);
+
+/* Trains the built denoiser: ddpm/training.c. */
+enum tt_status tt_ddpm_fit(struct tt_ddpm *ddpm, const struct tt_train_config *config,
+                           struct tt_train_result *ret);
+/* ddpm/sampling.c */
+enum tt_status tt_ddpm_generate(const struct tt_generator *generator,
+                                const struct tt_generate_config *config,
+                                const struct tt_event_sink *sink);
+/* ids of encoded rows as the denoiser wants them: [channels->n, n_channels]. */
+void tt_ddpm_ids(const struct tt_ddpm *ddpm, const struct tt_channels *channels, int32_t *ret);
+
+#endif
