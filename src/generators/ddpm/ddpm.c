@@ -2,11 +2,13 @@
 #include "generators/ddpm/ddpm.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/output.h"
-#include "dataset/channels.h"
+#include "compute/model_file.h"
+#include "dataset/json.h"
 
 enum { CONTEXT = 128, CONTEXT_MIN = 64, CONTEXT_MAX = 4096, MAX_WIDTH = 1024 };
 static const double DEFAULT_MINUTES = 5;
@@ -68,6 +70,18 @@ static void set_channels(const struct tt_ddpm *ddpm, struct tt_denoiser_config *
   net->n_cpus = ddpm->base.stream == TT_STREAM_CPU ? ddpm->base.cpu_limit : 0;
 }
 
+static enum tt_status real_setting(const struct tt_train_config *config, const char *name,
+                                   double low, double high, double fallback, double *ret) {
+  const char *text = tt_train_option_text(config, name, NULL);
+  char *end = NULL;
+  double value = text ? strtod(text, &end) : fallback;
+  if (text && (end == text || *end || !(value >= low && value <= high)))
+    return tt_fail(TT_USAGE, "setting %s: '%s' is not a number within %g to %g", name, text, low,
+                   high);
+  *ret = value;
+  return TT_OK;
+}
+
 static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_config *config,
                                     struct tt_denoiser_config *net) {
   long long width, layers, heads, steps, fresh;
@@ -92,9 +106,9 @@ static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_
   if (strcmp(sampler, "ancestral") != 0 && strcmp(sampler, "ddim") != 0)
     return tt_fail(TT_USAGE, "sampler is ancestral or ddim, not '%s'", sampler);
   double lambda, signal;
-  status = tt_train_option_real(config, "lambda", 0, 100, 1, &lambda);
+  status = real_setting(config, "lambda", 0, 100, 1, &lambda);
   if (status == TT_OK)
-    status = tt_train_option_real(config, "signal", 1e-3, 10, 0.25, &signal);
+    status = real_setting(config, "signal", 1e-3, 10, 0.25, &signal);
   if (status != TT_OK)
     return status;
   net->width = (size_t)width;
@@ -256,43 +270,50 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
   return status;
 }
 
+static enum tt_status get_size(const json_t *object, const char *key, uint64_t low, uint64_t high,
+                               size_t *ret) {
+  uint64_t value;
+  enum tt_status status = tt_json_get_u64(object, key, &value);
+  if (status != TT_OK)
+    return status;
+  if (value < low || value > high)
+    return tt_fail(TT_BAD_INPUT, "model.json: %s is not within %llu to %llu", key,
+                   (unsigned long long)low, (unsigned long long)high);
+  *ret = (size_t)value;
+  return TT_OK;
+}
+
 static enum tt_status load_architecture(struct tt_ddpm *ddpm, const json_t *model,
                                         struct tt_denoiser_config *net) {
   const json_t *architecture = json_object_get(model, "architecture");
   const json_t *sampling = json_object_get(model, "sampling");
-  long long width, layers, heads, steps, fresh;
   double lambda, signal;
   const char *predict, *sampler;
-  enum tt_status status = tt_model_integer(architecture, "width", 16, MAX_WIDTH, &width);
+  enum tt_status status = get_size(architecture, "width", 16, MAX_WIDTH, &net->width);
   if (status == TT_OK)
-    status = tt_model_integer(architecture, "layers", 1, TT_MAX_LAYERS, &layers);
+    status = get_size(architecture, "layers", 1, TT_MAX_LAYERS, &net->layers);
   if (status == TT_OK)
-    status = tt_model_integer(architecture, "heads", 1, 64, &heads);
+    status = get_size(architecture, "heads", 1, 64, &net->heads);
   if (status == TT_OK)
-    status = tt_model_real(architecture, "lambda", &lambda);
+    status = tt_json_get_real(architecture, "lambda", &lambda);
   if (status == TT_OK)
-    status = tt_model_real(architecture, "signal", &signal);
+    status = tt_json_get_real(architecture, "signal", &signal);
   if (status == TT_OK)
-    status = tt_model_text(architecture, "predict", &predict);
+    status = tt_json_get_string(architecture, "predict", &predict);
   if (status == TT_OK)
-    status = tt_model_text(sampling, "sampler", &sampler);
+    status = tt_json_get_string(sampling, "sampler", &sampler);
   if (status == TT_OK)
-    status = tt_model_integer(sampling, "steps", 1, TT_DDPM_STEPS, &steps);
+    status = get_size(sampling, "steps", 1, TT_DDPM_STEPS, &ddpm->sample_steps);
   if (status == TT_OK)
-    status = tt_model_integer(sampling, "fresh", 1, (long long)ddpm->base.context / 2, &fresh);
+    status = get_size(sampling, "fresh", 1, ddpm->base.context / 2, &ddpm->fresh);
   if (status != TT_OK)
     return status;
-  if (width % (2 * heads) != 0 || !(signal > 0) || !(lambda >= 0))
+  if (net->width % (2 * net->heads) != 0 || !(signal > 0) || !(lambda >= 0))
     return tt_fail(TT_BAD_INPUT, "model.json: impossible architecture");
-  net->width = (size_t)width;
-  net->layers = (size_t)layers;
-  net->heads = (size_t)heads;
   net->lambda = (float)lambda;
   net->signal = (float)signal;
   net->predict_x0 = strcmp(predict, "x0") == 0;
   ddpm->sampler = strcmp(sampler, "ddim") == 0 ? TT_DDPM_DDIM : TT_DDPM_ANCESTRAL;
-  ddpm->sample_steps = (size_t)steps;
-  ddpm->fresh = (size_t)fresh;
   return TT_OK;
 }
 
@@ -324,7 +345,7 @@ static enum tt_status load_cpu_share(struct tt_ddpm *ddpm, const json_t *model) 
   const json_t *shares;
   size_t n = ddpm->base.cpu_limit;
   double sum = 0;
-  enum tt_status status = tt_model_array(model, "cpu_share", n, &shares);
+  enum tt_status status = tt_json_get_array(model, "cpu_share", n, &shares);
   if (status != TT_OK)
     return status;
   ddpm->cpu_share = tt_calloc(n, sizeof *ddpm->cpu_share);
@@ -358,7 +379,7 @@ static enum tt_status ddpm_load(const char *folder, const json_t *model,
   if (status == TT_OK)
     status = tt_vocabulary_from_json(json_object_get(model, "vocabulary"), &ddpm->vocabulary);
   if (status == TT_OK)
-    status = tt_cast_from_json(json_object_get(model, "cast"), ddpm->base.events.n,
+    status = tt_cast_from_json(json_object_get(model, "cast"), &ddpm->base.events,
                                ddpm->base.comms.n, ddpm->base.cpu_limit, &ddpm->cast);
   if (status == TT_OK)
     status = load_cpu_share(ddpm, model);

@@ -3,6 +3,7 @@
 #ifndef GENERATORS_DDPM_DDPM_H
 #define GENERATORS_DDPM_DDPM_H
 
+#include "dataset/channels.h"
 #include "dataset/vocabulary.h"
 #include "generators/ddpm/delay_bins.h"
 #include "generators/ddpm/denoiser.h"

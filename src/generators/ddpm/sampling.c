@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "dataset/channels.h"
 #include "generators/ddpm/ddpm.h"
 #include "generators/merge.h"
 
