@@ -51,6 +51,9 @@ static const struct arm_kind ARMS[] = {
     {"TSTR", "twin", false, true},
     {"COMBINED", "half real, half twin", true, true},
 };
+/* of tt_predictor_result.baselines */
+static const char *const BASELINE_NAMES[TT_PREDICTOR_BASELINES] = {
+    "successor of 1", "successor of 2", "successor of 5"};
 enum { N_ARMS = sizeof ARMS / sizeof *ARMS };
 
 static enum tt_status run_arm(const struct tt_jobs_evaluation_inputs *in,
@@ -103,11 +106,11 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
     if (status == TT_OK && k == 0) {
       if (!steps)
         steps = result.best_step;
-      e->baselines[0] = (struct tt_report_baseline){"successor", result.baseline_macro_f1,
-                                                    result.baseline_accuracy};
-      e->baselines[1] = (struct tt_report_baseline){"successor of two", result.baseline2_macro_f1,
-                                                    result.baseline2_accuracy};
-      e->n_baselines = 2;
+      for (size_t i = 0; i < TT_PREDICTOR_BASELINES; i++)
+        e->baselines[i] = (struct tt_report_baseline){.name = BASELINE_NAMES[i],
+                                                      .macro_f1 = result.baselines[i].macro_f1,
+                                                      .accuracy = result.baselines[i].accuracy};
+      e->n_baselines = TT_PREDICTOR_BASELINES;
     }
   }
   for (size_t k = 0; k < N_ARMS && status == TT_OK; k++)

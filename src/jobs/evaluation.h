@@ -29,7 +29,7 @@ struct tt_jobs_evaluation {
   size_t n_fidelity;
   struct tt_report_arm arms[6];
   size_t n_arms;
-  struct tt_report_baseline baselines[2];
+  struct tt_report_baseline baselines[TT_PREDICTOR_BASELINES];
   size_t n_baselines;
   double predictor_seconds, fidelity_seconds;
 };

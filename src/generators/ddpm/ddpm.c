@@ -105,7 +105,7 @@ static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_
     return tt_fail(TT_USAGE, "predict is eps or x0, not '%s'", predict);
   if (strcmp(sampler, "ancestral") != 0 && strcmp(sampler, "ddim") != 0)
     return tt_fail(TT_USAGE, "sampler is ancestral or ddim, not '%s'", sampler);
-  double lambda, signal;
+  double lambda = 0, signal = 0;
   status = real_setting(config, "lambda", 0, 100, 1, &lambda);
   if (status == TT_OK)
     status = real_setting(config, "signal", 1e-3, 10, 0.25, &signal);
