@@ -29,7 +29,7 @@ enum tt_status tt_job_predict(const struct tt_predict_options *options,
   status = tt_stream_kind_parse(options->stream ? options->stream : "merged", &stream);
   if (status != TT_OK)
     goto cleanup;
-  config.per_cpu = stream == TT_STREAM_CPU;
+  config.stream = stream;
   for (size_t i = 0; i < options->n_train; i++) {
     status = tt_dataset_open(options->train[i], &train[i]);
     if (status != TT_OK)
