@@ -7,7 +7,9 @@
 
 #define MASK (TT_PAYLOAD_WINDOW - 1)
 #define NO_THREAD UINT32_MAX /* the idle thread, or unknown */
-#define CLAIM_STEPS 64       /* how far back a claim looks, in unclaimed events of the kind */
+#define ANY_CPU UINT32_MAX
+#define CLAIM_STEPS 64 /* how far back a claim looks, in unclaimed events of the kind */
+#define LATE_EVENTS 4  /* events after a switch that may still say the thread that left */
 #define FIRST_FD 3
 #define PID_LIMIT 4194304 /* Linux's PID_MAX_LIMIT on 64 bits */
 #define STATE_SLEEPING 1
@@ -43,7 +45,9 @@ struct thread {
 };
 
 struct cpu {
-  uint64_t open_switch; /* position of this CPU's last event when that is a switch */
+  uint64_t open_switch; /* position of this CPU's last switch while its next thread is not known */
+  uint64_t last_switch; /* position of the switch before that */
+  unsigned late;        /* events since open_switch, all of the thread that left */
   struct slot held;     /* that switch, when it had to leave the window */
   bool holds, idle;
   int32_t cached_tid; /* of cached_thread */
@@ -158,22 +162,40 @@ static struct slot *slot_at(struct tt_payload_state *state, uint64_t position) {
   return position >= state->first ? &state->window[position & MASK] : NULL;
 }
 
-/* Takes the latest unclaimed event of a list with lower < position <= upper, of a thread called
- * `comm` unless that is TT_COMM_NONE; 0 when there is none. Events that have left the window are
- * out of reach, and so are all before them. */
-static uint64_t claim(struct tt_payload_state *state, int list, uint64_t lower, uint64_t upper,
-                      uint32_t comm) {
-  uint64_t *at = &state->lists[list];
-  for (int step = 0; step<CLAIM_STEPS && * at> lower && *at >= state->first; step++) {
+/* What a claim looks for: unclaimed events with lower < position <= upper. */
+struct want {
+  uint64_t lower, upper;
+  uint64_t batch; /* of those after this position the earliest, else the latest */
+  uint32_t cpu;   /* on this CPU, or ANY_CPU */
+  uint32_t comm;  /* of a thread called so; TT_COMM_NONE: of any */
+};
+
+/* Takes an unclaimed event of a list; 0 when there is none as wanted. Events that have left the
+ * window are out of reach, and so are all before them. */
+static uint64_t claim(struct tt_payload_state *state, int list, struct want want) {
+  uint64_t *at = &state->lists[list], *best = NULL;
+  for (int step = 0; step<CLAIM_STEPS && * at> want.lower && *at >= state->first; step++) {
     struct slot *slot = &state->window[*at & MASK];
-    if (*at <= upper && (comm == TT_COMM_NONE || slot->event.comm == comm)) {
-      uint64_t position = *at;
-      *at = slot->link;
-      return position;
-    }
+    if (best && *at <= want.batch)
+      break;
+    if (*at <= want.upper && (want.cpu == ANY_CPU || slot->event.cpu == want.cpu) &&
+        (want.comm == TT_COMM_NONE || slot->event.comm == want.comm))
+      best = at;
     at = &slot->link;
   }
-  return 0;
+  if (!best)
+    return 0;
+  uint64_t position = *best;
+  *best = state->window[position & MASK].link;
+  return position;
+}
+
+/* The wake-up of a thread that runs on `cpu`: there, else anywhere. */
+static uint64_t claim_near(struct tt_payload_state *state, int list, struct want want) {
+  uint64_t position = claim(state, list, want);
+  want.cpu = ANY_CPU;
+  want.batch = want.upper;
+  return position ? position : claim(state, list, want);
 }
 
 static void resolve(struct tt_payload_state *state, uint64_t position, const struct tt_event *e) {
@@ -188,25 +210,36 @@ static void resolve(struct tt_payload_state *state, uint64_t position, const str
 static void switched_in(struct tt_payload_state *state, struct thread *thread, uint64_t at,
                         const struct tt_event *e) {
   uint64_t since = thread->last_seen;
+  struct want any = {
+      .lower = since, .upper = at, .batch = at, .cpu = ANY_CPU, .comm = TT_COMM_NONE};
   if (thread->fresh) {
-    uint64_t fork = claim(state, LIST_FORK, since, at, e->comm);
+    struct want want = any;
+    want.comm = e->comm;
+    uint64_t fork = claim(state, LIST_FORK, want);
     if (fork)
       resolve(state, fork, e);
-    uint64_t newborn =
-        fork || !state->forks ? claim(state, LIST_NEWBORN, fork, at, TT_COMM_NONE) : 0;
+    want = any;
+    want.lower = fork;
+    uint64_t newborn = fork || !state->forks ? claim(state, LIST_NEWBORN, want) : 0;
     if (newborn)
       resolve(state, newborn, e);
     if (fork || newborn)
       return;
   }
-  uint64_t wakeup = claim(state, LIST_WAKEUP, since, at, TT_COMM_NONE);
-  if (wakeup)
+  struct want near = any;
+  near.cpu = e->cpu;
+  near.batch = state->cpus[e->cpu]->last_switch;
+  uint64_t wakeup = claim_near(state, LIST_WAKEUP, near);
+  if (wakeup) {
     resolve(state, wakeup, e);
-  uint64_t waking = claim(state, LIST_WAKING, since, wakeup ? wakeup : at, TT_COMM_NONE);
+    near.cpu = state->window[wakeup & MASK].event.cpu;
+    near.upper = near.batch = wakeup;
+  }
+  uint64_t waking = claim_near(state, LIST_WAKING, near);
   if (waking)
     resolve(state, waking, e);
   if (since && thread->cpu != e->cpu) {
-    uint64_t migrate = claim(state, LIST_MIGRATE, since, at, TT_COMM_NONE);
+    uint64_t migrate = claim(state, LIST_MIGRATE, any);
     if (migrate) {
       resolve(state, migrate, e);
       state->window[migrate & MASK].from_cpu = thread->cpu;
@@ -237,6 +270,29 @@ static int list_of(enum tt_payload_kind kind) {
 
 static enum tt_status emit_slot(struct tt_payload_state *state, struct slot *slot);
 
+/* `e` follows a switch on its CPU whose next thread is not known. It is the event's own, unless
+ * that is the one that left: no thread is switched to itself, but perf's first events after a
+ * switch (tlb:tlb_flush) still have the old one. */
+static enum tt_status close_switch(struct tt_payload_state *state, struct cpu *cpu,
+                                   struct thread *thread, const struct tt_event *e,
+                                   enum tt_payload_kind kind) {
+  struct slot *slot = cpu->holds ? &cpu->held : &state->window[cpu->open_switch & MASK];
+  bool other = slot->event.tid != e->tid;
+  slot->other_tid = e->tid;
+  slot->other_comm = e->comm;
+  slot->resolved = true;
+  if (!other && !cpu->holds && kind != TT_KIND_SWITCH && ++cpu->late < LATE_EVENTS)
+    return TT_OK;
+  if (other && thread)
+    switched_in(state, thread, cpu->open_switch, e);
+  cpu->last_switch = cpu->open_switch;
+  cpu->open_switch = 0;
+  if (!cpu->holds)
+    return TT_OK;
+  cpu->holds = false;
+  return emit_slot(state, &cpu->held);
+}
+
 /* Puts the event at position state->next. */
 static enum tt_status look_ahead(struct tt_payload_state *state, const struct tt_event *e) {
   struct cpu *cpu = find_cpu(state, e->cpu);
@@ -245,23 +301,12 @@ static enum tt_status look_ahead(struct tt_payload_state *state, const struct tt
   if (!cpu || (e->tid > 0 && (index = find_thread(state, cpu, e->tid)) == NO_THREAD))
     return tt_fail(TT_NO_MEMORY, "out of memory for the state of %zu threads", state->n_threads);
   struct thread *thread = index == NO_THREAD ? NULL : &state->threads[index];
-  if (cpu->open_switch) {
-    struct slot *before = cpu->holds ? &cpu->held : &state->window[cpu->open_switch & MASK];
-    bool other = before->event.tid != e->tid;
-    before->other_tid = e->tid;
-    before->other_comm = e->comm;
-    before->resolved = true;
-    if (other && thread)
-      switched_in(state, thread, cpu->open_switch, e);
-    if (cpu->holds) {
-      cpu->holds = false;
-      enum tt_status status = emit_slot(state, &cpu->held);
-      if (status != TT_OK)
-        return status;
-    }
-  }
-  cpu->open_switch = 0;
   enum tt_payload_kind kind = state->payload->classes[e->event].kind;
+  if (cpu->open_switch) {
+    enum tt_status status = close_switch(state, cpu, thread, e, kind);
+    if (status != TT_OK)
+      return status;
+  }
   struct slot *slot = &state->window[position & MASK];
   *slot = (struct slot){.event = *e,
                         .will_return = TT_RET_NONE,
@@ -275,6 +320,7 @@ static enum tt_status look_ahead(struct tt_payload_state *state, const struct tt
   }
   if (kind == TT_KIND_SWITCH) {
     cpu->open_switch = position;
+    cpu->late = 0;
     slot->prev_state = thread ? STATE_SLEEPING : 0;
   }
   if (thread) {
@@ -528,6 +574,11 @@ static enum tt_status emit_first(struct tt_payload_state *state, bool last) {
   struct cpu *cpu = state->cpus[slot->event.cpu];
   if (cpu->open_switch != position || last)
     return emit_slot(state, slot);
+  if (cpu->late) { /* what follows must go too */
+    cpu->last_switch = position;
+    cpu->open_switch = 0;
+    return emit_slot(state, slot);
+  }
   cpu->held = *slot;
   cpu->holds = true;
   return TT_OK;

@@ -6,12 +6,14 @@
  * which later events explain earlier ones:
  *
  * - a switch's next thread is that of the next event on its CPU, however far away that is (a switch
- *   that has to leave the window before is held back, and its CPU's stream with it);
- * - a thread that is switched in was woken by the latest sched_wakeup, sched_waking and moved by
- *   the latest sched_migrate_task since it was last seen that no other thread has claimed; if
- *   nobody woke it, it had been preempted: prev_state of the switch that took it out is 0. A thread
- *   that doesn't come back, or gave way to the idle thread, sleeps (1); one past its
- *   sched_process_exit is dead (64);
+ *   that has to leave the window before is held back, and its CPU's stream with it). Where that is
+ *   the thread that left, the next few events are asked too;
+ * - a thread that is switched in was woken by a sched_wakeup and sched_waking and moved by a
+ *   sched_migrate_task since it was last seen that no other thread has claimed: the first on its
+ *   CPU since the switch before, else the latest there, else the latest anywhere. If nobody woke
+ * it, it had been preempted: prev_state of the switch that took it out is 0. A thread that doesn't
+ * come back, or gave way to the idle thread, sleeps (1); one past its sched_process_exit is dead
+ * (64);
  * - a thread that is seen first (again, after its death) is the child of the latest
  *   sched_process_fork of a thread of its name that has no child yet;
  * - a system call's arguments know what it will return.
