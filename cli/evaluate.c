@@ -14,7 +14,6 @@ int command_predict(int argc, char **argv) {
   struct common_options common = {0};
   struct tt_predict_options job = {.seed = 1};
   struct string_list train = {.n = 0};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_LIST, 0, "train", "DATASET", "training data (repeatable)", &train},
@@ -25,7 +24,7 @@ int command_predict(int argc, char **argv) {
       {OPTION_STRING, 0, "stream", "KIND", "'merged' (default) or 'cpu'", &job.stream},
       {OPTION_COUNT, 0, "steps", "N", "exactly N steps instead of early stopping", &job.steps},
       {OPTION_COUNT, 0, "seed", "S", "seed (default 1)", &job.seed},
-      {OPTION_COUNT, 0, "threads", "N", "threads (default: all CPUs)", &threads},
+      {OPTION_THREADS, 0, "threads", "N", "threads (default: all CPUs)", &job.threads},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -35,7 +34,6 @@ int command_predict(int argc, char **argv) {
     return usage_error(&usage, "--train, --val and --test are needed");
   job.train = train.items;
   job.n_train = train.n;
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_predict_result r;
   enum tt_status status = tt_job_predict(&job, &r);
@@ -66,7 +64,6 @@ int command_evaluate(int argc, char **argv) {
       0};
   struct common_options common = {0};
   struct tt_evaluate_options job = {.seed = 1};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_STRING, 0, "train", "DATASET", "real training data", &job.train},
@@ -79,7 +76,7 @@ int command_evaluate(int argc, char **argv) {
        &job.channels},
       {OPTION_COUNT, 0, "steps", "N", "steps of the equal-steps arms", &job.steps},
       {OPTION_COUNT, 0, "seed", "S", "seed (default 1)", &job.seed},
-      {OPTION_COUNT, 0, "threads", "N", "threads (default: all CPUs)", &threads},
+      {OPTION_THREADS, 0, "threads", "N", "threads (default: all CPUs)", &job.threads},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -87,7 +84,6 @@ int command_evaluate(int argc, char **argv) {
     return code;
   if (!job.train || !job.val || !job.test || !job.synthetic || !job.output)
     return usage_error(&usage, "--train, --val, --test, --synthetic and -o are needed");
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_report_text report = {NULL, NULL};
   enum tt_status status = tt_job_evaluate(&job, &report);
@@ -106,7 +102,6 @@ int command_run(int argc, char **argv) {
   struct common_options common = {0};
   struct tt_run_options job = {.seed = 1};
   struct string_list settings = {.n = 0};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_STRING, 'o', "output", "DIR", "the folder of all results", &job.output},
@@ -114,7 +109,7 @@ int command_run(int argc, char **argv) {
       MODEL_OPTIONS(job),
       {OPTION_COUNT, 0, "events", "N", "events of the twin (default 100000)", &job.events},
       {OPTION_COUNT, 0, "seed", "S", "seed (default 1)", &job.seed},
-      {OPTION_COUNT, 0, "threads", "N", "threads (default: all CPUs)", &threads},
+      {OPTION_THREADS, 0, "threads", "N", "threads (default: all CPUs)", &job.threads},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -126,7 +121,6 @@ int command_run(int argc, char **argv) {
   job.n_inputs = operands.n;
   job.settings = settings.items;
   job.n_settings = settings.n;
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_report_text report = {NULL, NULL};
   enum tt_status status = tt_job_run(&job, &report);

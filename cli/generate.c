@@ -10,14 +10,13 @@ int command_generate(int argc, char **argv) {
                                              1};
   struct common_options common = {0};
   struct tt_generate_options job = {.seed = 1};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_STRING, 'o', "output", "DATASET", "the dataset's folder", &job.output},
       {OPTION_FLAG, 'f', "force", NULL, "overwrite the output", &job.overwrite},
       {OPTION_COUNT, 0, "events", "N", "how many events", &job.events},
       {OPTION_COUNT, 0, "seed", "S", "seed (default 1)", &job.seed},
-      {OPTION_COUNT, 0, "threads", "N", "threads (default: all CPUs)", &threads},
+      {OPTION_THREADS, 0, "threads", "N", "threads (default: all CPUs)", &job.threads},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -28,7 +27,6 @@ int command_generate(int argc, char **argv) {
   if (!job.events)
     return usage_error(&usage, "--events N is missing");
   job.model = operands.items[0];
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_generate_summary result;
   enum tt_status status = tt_job_generate(&job, &result);

@@ -12,13 +12,12 @@ int command_import(int argc, char **argv) {
       MAX_LIST};
   struct common_options common = {0};
   struct tt_import_options job = {0};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_STRING, 'o', "output", "DATASET", "the dataset's folder", &job.output},
       {OPTION_FLAG, 'f', "force", NULL, "overwrite the output", &job.overwrite},
       {OPTION_STRING, 0, "label", "NAME", "workload label stored with the source", &job.label},
-      {OPTION_COUNT, 0, "threads", "N", "decoders at a time (default: all CPUs)", &threads},
+      {OPTION_THREADS, 0, "threads", "N", "decoders at a time (default: all CPUs)", &job.threads},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -28,7 +27,6 @@ int command_import(int argc, char **argv) {
     return usage_error(&usage, "-o DATASET is missing");
   job.inputs = operands.items;
   job.n_inputs = operands.n;
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_dataset_info info;
   enum tt_status status = tt_job_import(&job, &info);

@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error below, not a death half way */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file beyond `ulimit -f` */
     code = commands[i].run(argc - 1, argv + 1);
   }
   /* Results that nobody could read are a failure. */

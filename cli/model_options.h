@@ -12,6 +12,7 @@
        &(job).channels},                                                                           \
       {OPTION_STRING, 0, "stream", "KIND", "windows from each 'cpu' stream or the 'merged' one",   \
        &(job).stream},                                                                             \
+      {OPTION_LIST, 0, "set", "NAME=VALUE", "a setting of the generator (repeatable)", &settings}, \
   {                                                                                                \
     OPTION_NUMBER, 0, "minutes", "M", "training time (default 5)", &(job).minutes                  \
   }

@@ -35,6 +35,8 @@ static void print_help(const struct command_usage *usage, const struct option_sp
 static int store(const struct command_usage *usage, const struct option_spec *spec,
                  const char *text) {
   char *end;
+  if (!*text)
+    return usage_error(usage, "--%s: the value is empty", spec->name);
   switch (spec->type) {
   case OPTION_STRING:
     *(const char **)spec->value = text;
@@ -59,6 +61,14 @@ static int store(const struct command_usage *usage, const struct option_spec *sp
     if (end == text || *end || !(value >= 0) || isinf(value))
       return usage_error(usage, "--%s: '%s' is not a number of 0 or more", spec->name, text);
     *(double *)spec->value = value;
+    return -1;
+  }
+  case OPTION_THREADS: {
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || strchr(text, '-') || value > MAX_THREADS)
+      return usage_error(usage, "--%s: '%s' is not a number of threads (1-%d)", spec->name, text,
+                         MAX_THREADS);
+    *(unsigned *)spec->value = (unsigned)value;
     return -1;
   }
   case OPTION_FLAG:

@@ -7,11 +7,12 @@
 #include <stddef.h>
 
 enum option_type {
-  OPTION_FLAG,   /* bool * */
-  OPTION_STRING, /* const char ** */
-  OPTION_LIST,   /* struct string_list *: may be repeated */
-  OPTION_COUNT,  /* uint64_t *: a whole number >= 0 */
-  OPTION_NUMBER, /* double *: >= 0 */
+  OPTION_FLAG,    /* bool * */
+  OPTION_STRING,  /* const char **: not empty */
+  OPTION_LIST,    /* struct string_list *: may be repeated */
+  OPTION_COUNT,   /* uint64_t *: a whole number >= 0 */
+  OPTION_NUMBER,  /* double *: >= 0 */
+  OPTION_THREADS, /* unsigned *: 0 (all CPUs) to MAX_THREADS */
   OPTION_END
 };
 
@@ -24,7 +25,7 @@ struct option_spec {
   void *value;
 };
 
-enum { MAX_LIST = 256 };
+enum { MAX_LIST = 256, MAX_THREADS = 1024 };
 
 struct string_list {
   const char *items[MAX_LIST];

@@ -115,19 +115,22 @@ static void show(void *user, const struct tt_progress_report *p) {
   bool terminal = isatty(STDERR_FILENO);
   double t = now();
   bool new_stage = !shown.stage || strcmp(shown.stage, p->stage) != 0;
-  if (!new_stage && t - shown.last < (terminal ? 0.2 : 10.0))
+  if (!shown.stage)
+    shown.last = t;
+  shown.stage = p->stage;
+  /* Elsewhere than on a terminal nothing is said of what takes less than ten seconds. */
+  if (t - shown.last < (terminal ? 0.2 : 10.0) && !(terminal && new_stage))
     return;
+  shown.last = t;
   if (new_stage)
     progress_done();
-  shown.stage = p->stage;
-  shown.last = t;
   char line[160];
   int n = snprintf(line, sizeof line, "%s: %llu", p->stage, (unsigned long long)p->done);
   if (p->total)
     n += snprintf(line + n, sizeof line - (size_t)n, "/%llu", (unsigned long long)p->total);
   n += snprintf(line + n, sizeof line - (size_t)n, " %s, %.3g/s", p->unit, p->rate);
   if (isfinite(p->loss))
-    n += snprintf(line + n, sizeof line - (size_t)n, ", loss %.4f", p->loss);
+    n += snprintf(line + n, sizeof line - (size_t)n, ", loss %.4g", p->loss);
   if (isfinite(p->seconds_left))
     snprintf(line + n, sizeof line - (size_t)n, ", %.0f s left", p->seconds_left);
   if (terminal) {

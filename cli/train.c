@@ -11,7 +11,6 @@ int command_train(int argc, char **argv) {
   struct common_options common = {0};
   struct tt_train_options job = {.seed = 1};
   struct string_list settings = {.n = 0};
-  uint64_t threads = 0;
   const struct option_spec specs[] = {
       COMMON_OPTIONS(common),
       {OPTION_STRING, 'o', "output", "MODEL", "the model's folder", &job.output},
@@ -20,8 +19,8 @@ int command_train(int argc, char **argv) {
       MODEL_OPTIONS(job),
       {OPTION_COUNT, 0, "steps", "N", "optimiser steps, instead of --minutes", &job.steps},
       {OPTION_COUNT, 0, "seed", "S", "seed (default 1)", &job.seed},
-      {OPTION_COUNT, 0, "threads", "N", "threads (default: all CPUs)", &threads},
-      {OPTION_FLAG, 0, "resume", NULL, "go on from the checkpoint in MODEL", &job.resume},
+      {OPTION_THREADS, 0, "threads", "N", "threads (default: all CPUs)", &job.threads},
+      {OPTION_FLAG, 0, "resume", NULL, "go on from MODEL.checkpoint", &job.resume},
       END_OPTIONS};
   struct string_list operands;
   int code = options_parse(argc, argv, &usage, specs, &common, &operands);
@@ -34,7 +33,6 @@ int command_train(int argc, char **argv) {
   job.dataset = operands.items[0];
   job.settings = settings.items;
   job.n_settings = settings.n;
-  job.threads = (unsigned)threads;
   job.progress = progress_printer(common.quiet);
   struct tt_train_summary result;
   enum tt_status status = tt_job_train(&job, &result);

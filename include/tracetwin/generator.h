@@ -26,7 +26,7 @@ struct tt_train_options {
   size_t n_settings;
   uint64_t seed;
   unsigned threads; /* 0: as many as CPUs */
-  bool resume;      /* go on from the checkpoint at `output` */
+  bool resume;      /* go on from the checkpoint of an interrupted training, `output`.checkpoint */
   bool overwrite;
   struct tt_progress progress;
 };

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/output.h"
@@ -27,6 +28,20 @@ static enum tt_status exists(const char *path, bool overwrite) {
   return status;
 }
 
+/* The work of an interrupted training is gone on with, or given up on purpose; never lost by
+ * accident. */
+static enum tt_status checkpoint_fits(const char *path, const struct tt_train_options *options) {
+  bool there = access(path, F_OK) == 0;
+  if (options->resume && !there)
+    return tt_fail(TT_BAD_INPUT, "%s: no checkpoint to go on from", path);
+  if (there && !options->resume && !options->overwrite)
+    return tt_fail(TT_EXISTS,
+                   "%s: an interrupted training (--resume goes on with it, -f begins "
+                   "anew)",
+                   path);
+  return TT_OK;
+}
+
 enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_train_summary *ret) {
   struct tt_dataset *train = NULL, *val = NULL;
   struct tt_generator *generator = NULL;
@@ -45,7 +60,15 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
                                    .n_options = options->n_settings};
   tt_jobs_use_threads(options->threads);
   /* Told before hours of training, not after. */
-  enum tt_status status = exists(options->output, options->overwrite || options->resume);
+  enum tt_status status = exists(options->output, options->overwrite);
+  if (status != TT_OK)
+    goto cleanup;
+  checkpoint = tt_format("%s.checkpoint", options->output);
+  if (!checkpoint) {
+    status = tt_fail(TT_NO_MEMORY, "out of memory");
+    goto cleanup;
+  }
+  status = checkpoint_fits(checkpoint, options);
   if (status != TT_OK)
     goto cleanup;
   status = tt_channel_set_parse(options->channels, &config.channels);
@@ -58,11 +81,6 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
   if (status != TT_OK)
     goto cleanup;
   config.options = settings;
-  checkpoint = tt_format("%s.checkpoint", options->output);
-  if (!checkpoint) {
-    status = tt_fail(TT_NO_MEMORY, "out of memory");
-    goto cleanup;
-  }
   config.checkpoint = checkpoint;
   status = tt_dataset_open(options->dataset, &train);
   if (status != TT_OK)
@@ -79,7 +97,7 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
     tt_fail(status, "stopped; the checkpoint is %s, go on with --resume", checkpoint);
   if (status != TT_OK)
     goto cleanup;
-  status = tt_generator_save(generator, options->output, options->overwrite || options->resume);
+  status = tt_generator_save(generator, options->output, options->overwrite);
   if (status != TT_OK)
     goto cleanup;
   status = tt_remove_tree(checkpoint);
