@@ -29,7 +29,8 @@ struct tt_param {
   float *grad;     /* [rows, cols], inside the set's `grad`; backward passes add to it */
   tt_bf16 *shadow; /* [rows, cols] of data rounded to bf16 */
   /* `product` parameters, W [out = rows, in = cols], in the order of AVX-512 BF16 products (see
-   * compute/avx512/gemm.c): panels of 64 columns of W^T, and of W. NULL where there is no such CPU.
+   * compute/simd/gemm_bf16.c): panels of 64 columns of W^T, and of W. NULL where there is no such
+   * CPU.
    */
   tt_bf16 *packed, *packed_transposed;
 };

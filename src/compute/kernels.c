@@ -1,0 +1,37 @@
+#include "compute/kernels.h"
+
+#include "compute/loops/loops.h"
+
+const struct tt_kernels *tt_kernels_ref(void) {
+  static const struct tt_kernels set = {.name = "ref",
+#define X(kernel, args) .kernel = tt_ref_##kernel,
+                                        TT_KERNELS(X)
+#undef X
+  };
+  return &set;
+}
+
+const struct tt_kernels *tt_kernels_dnn(void) {
+  static const struct tt_kernels set = {
+      .name = "dnn",
+      .linear_forward = tt_dnn_linear_forward,
+      .linear_backward = tt_dnn_linear_backward,
+      .linear_weight = tt_dnn_linear_weight,
+      .norm_forward = tt_loop_norm_forward,
+      .norm_backward = tt_loop_norm_backward,
+      .embed_forward = tt_loop_embed_forward,
+      .embed_backward = tt_loop_embed_backward,
+      .attention_forward = tt_loop_attention_forward,
+      .attention_backward = tt_loop_attention_backward,
+      .head_loss = tt_dnn_head_loss,
+  };
+  return &set;
+}
+
+const struct tt_kernels *tt_kernels_simd(void) {
+  return NULL;
+}
+
+const struct tt_kernels *tt_kernels_best(void) {
+  return tt_kernels_simd() ? tt_kernels_simd() : tt_kernels_dnn();
+}

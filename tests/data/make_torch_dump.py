@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Writes torch_block.safetensors: one pre-norm Transformer block with a final norm in PyTorch, its
+parameters, an input, the output, a loss, all gradients, and the parameters after one clipped AdamW
+step. nn_test.c repeats it. Made with PyTorch 2.15 (CPU): python3 make_torch_dump.py OUT"""
+import json, struct, sys
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(1)
+B, L, D, H, HID = 2, 9, 32, 4, 64
+shapes = {
+    "net.blocks.0.norm1.weight": (1, D), "net.blocks.0.norm1.bias": (1, D),
+    "net.blocks.0.norm2.weight": (1, D), "net.blocks.0.norm2.bias": (1, D),
+    "net.blocks.0.attention.qkv.weight": (3 * D, D), "net.blocks.0.attention.qkv.bias": (1, 3 * D),
+    "net.blocks.0.attention.proj.weight": (D, D), "net.blocks.0.attention.proj.bias": (1, D),
+    "net.blocks.0.ff.up.weight": (HID, D), "net.blocks.0.ff.up.bias": (1, HID),
+    "net.blocks.0.ff.down.weight": (D, HID), "net.blocks.0.ff.down.bias": (1, D),
+    "net.norm.weight": (1, D), "net.norm.bias": (1, D),
+}
+p = {}
+for name, shape in shapes.items():
+    value = torch.randn(shape) * (0.2 if "norm" not in name else 0.3)
+    if "norm" in name and name.endswith("weight"):
+        value += 1
+    p[name] = value.requires_grad_()
+x = torch.randn(B * L, D, requires_grad=True)
+target = torch.randn(B * L, D)
+g = lambda name: p["net." + name]
+
+
+def norm(x, name):
+    return F.layer_norm(x, (D,), g(name + ".weight")[0], g(name + ".bias")[0], 1e-5)
+
+
+def linear(x, name):
+    return F.linear(x, g(name + ".weight"), g(name + ".bias")[0])
+
+
+out = {name: value.detach().clone() for name, value in p.items()}
+qkv = linear(norm(x, "blocks.0.norm1"), "blocks.0.attention.qkv").view(B, L, 3, H, D // H)
+q, k, v = (qkv[:, :, i].transpose(1, 2) for i in range(3))
+a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B * L, D)
+h = x + linear(a, "blocks.0.attention.proj")
+f = F.gelu(linear(norm(h, "blocks.0.norm2"), "blocks.0.ff.up"), approximate="tanh")
+h = h + linear(f, "blocks.0.ff.down")
+y = norm(h, "norm")
+loss = F.mse_loss(y, target)
+loss.backward()
+out |= {"x": x.detach(), "target": target, "y": y.detach(), "loss": loss.detach().view(1),
+        "grad.x": x.grad}
+out |= {"grad." + name: value.grad.clone() for name, value in p.items()}
+decayed = [v for n, v in p.items() if n.endswith("weight") and "norm" not in n]
+others = [v for n, v in p.items() if not (n.endswith("weight") and "norm" not in n)]
+out["grad_norm"] = torch.nn.utils.clip_grad_norm_(list(p.values()), 0.05).view(1)
+torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0}],
+                  lr=1e-2, betas=(0.9, 0.95), eps=1e-3).step()
+out |= {"after." + name: value.detach() for name, value in p.items()}
+
+header, data = {}, b""
+for name, value in out.items():
+    raw = value.contiguous().float().numpy().tobytes()
+    header[name] = {"dtype": "F32", "shape": list(value.shape),
+                    "data_offsets": [len(data), len(data) + len(raw)]}
+    data += raw
+text = json.dumps(header).encode()
+text += b" " * (-(len(text) + 8) % 64)
+with open(sys.argv[1], "wb") as file:
+    file.write(struct.pack("<Q", len(text)) + text + data)

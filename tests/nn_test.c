@@ -1,0 +1,359 @@
+/* Blocks: gradient checks, caches against whole sequences, determinism, and a PyTorch dump. */
+#include "gradcheck.h"
+
+#include "compute/model_file.h"
+#include "compute/optimizer.h"
+#include "nn/transformer.h"
+
+/* ---- gradient checks ---- */
+struct block_extra {
+  struct tt_transformer transformer;
+  struct tt_timestep timestep;
+  struct tt_attention_spec spec;
+};
+
+static struct tt_tensor *block_forward(struct tt_compute *c, struct fixture *f,
+                                       struct tt_tensor **x) {
+  struct block_extra *e = f->extra;
+  return tt_transformer_forward(c, &e->transformer, x[0], &e->spec,
+                                e->transformer.config.d_condition ? x[1] : NULL, NULL);
+}
+
+static struct tt_tensor *timestep_forward(struct tt_compute *c, struct fixture *f,
+                                          struct tt_tensor **x) {
+  struct block_extra *e = f->extra;
+  return tt_op_add_rows(c, x[0], tt_timestep_forward(c, &e->timestep, (float[]){3, 400.5f}, 2));
+}
+
+static void block_fixture(struct fixture *f, int variant) {
+  fixture_begin(f, variant);
+  struct block_extra *e = f->extra = calloc(1, sizeof *e);
+  static const struct tt_transformer_config configs[] = {
+      {.d = 8, .heads = 2, .layers = 2, .hidden = 12, .act = TT_ACT_GELU},
+      {.d = 8, .heads = 2, .layers = 2, .d_condition = 6, .rotary = true},
+      {.d = 6, .heads = 1, .layers = 1, .d_condition = 3, .act = TT_ACT_SILU, .dropout = 0.2f},
+  };
+  e->spec = (struct tt_attention_spec){
+      .batch = 2, .length = 4, .mask = variant == 0 ? TT_MASK_CAUSAL : TT_MASK_NONE};
+  f->forward = block_forward;
+  fixture_input(f, 8, configs[variant].d);
+  if (configs[variant].d_condition)
+    fixture_input(f, variant == 1 ? 2 : 8, configs[variant].d_condition);
+  tt_transformer_init(&e->transformer, &f->params, "net", &configs[variant]);
+  fixture_build(f);
+}
+
+static void test_block_gradients(void **state) {
+  (void)state;
+  for (int variant = 0; variant < 3; variant++) {
+    struct fixture f;
+    block_fixture(&f, variant);
+    gradient_check(&f, tt_kernels_dnn(), "transformer", 6);
+    fixture_end(&f);
+  }
+  struct fixture f;
+  fixture_begin(&f, 0);
+  struct block_extra *e = f.extra = calloc(1, sizeof *e);
+  f.forward = timestep_forward;
+  fixture_input(&f, 6, 5);
+  tt_timestep_init(&e->timestep, &f.params, "time", 8, 5);
+  fixture_build(&f);
+  gradient_check(&f, tt_kernels_dnn(), "timestep", 10);
+  fixture_end(&f);
+}
+
+static void test_block_kernels(void **state) {
+  (void)state;
+  for (int variant = 0; variant < 3; variant++) {
+    struct fixture f;
+    block_fixture(&f, variant);
+    compare_kernels(&f, tt_kernels_best(), TT_PRECISION_F32, 1e-5, "transformer");
+    compare_kernels(&f, tt_kernels_best(), TT_PRECISION_BF16, 3e-2, "transformer");
+    fixture_end(&f);
+  }
+}
+
+/* ---- embeddings, norms: the layers' own wiring ---- */
+static void test_layers(void **state) {
+  (void)state;
+  struct tt_params params;
+  tt_params_init(&params);
+  struct tt_embedding embedding;
+  struct tt_norm norm;
+  tt_embedding_init(&embedding, &params, "embed", (const char *[]){"event", "cpu"},
+                    (size_t[]){5, 3}, 2, 4, -1);
+  tt_norm_init(&norm, &params, "norm", 4);
+  assert_int_equal(tt_params_build(&params, 1), TT_OK);
+  struct tt_param *event = tt_params_find(&params, "embed.event.weight");
+  struct tt_param *cpu = tt_params_find(&params, "embed.cpu.weight");
+  assert_non_null(event);
+  assert_non_null(cpu);
+  assert_null(tt_params_find(&params, "embed.none.weight"));
+  struct tt_compute *c;
+  assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
+  tt_compute_begin(c, false, 0);
+  float y[8];
+  struct tt_tensor *x = tt_embedding_forward(c, &embedding, (int32_t[]){4, 2, 0, -1}, 2);
+  tt_tensor_read(x, y);
+  for (size_t j = 0; j < 4; j++) {
+    assert_true(fabsf(y[j] - (event->data[16 + j] + cpu->data[8 + j])) < 1e-7f);
+    assert_true(y[4 + j] == event->data[j]);
+  }
+  tt_tensor_read(tt_norm_forward(c, &norm, x), y);
+  float sum = 0, squares = 0;
+  for (size_t j = 0; j < 4; j++) {
+    sum += y[j];
+    squares += y[j] * y[j];
+  }
+  assert_true(fabsf(sum) < 1e-5f);
+  assert_true(fabsf(squares - 4) < 0.1f); /* epsilon counts: the values are about 0.03 */
+  tt_tensor_read(tt_timestep_sinusoid(c, (float[]){2}, 1, 4), y);
+  assert_true(fabs((double)y[0] - cos(2)) < 1e-6 && fabs((double)y[3] - sin(0.02)) < 1e-6);
+  tt_compute_free(c);
+  tt_params_release(&params);
+}
+
+/* ---- sampling with caches gives the whole sequence's output ---- */
+static void test_caches(void **state) {
+  (void)state;
+  const size_t B = 2, L = 12, d = 32;
+  struct tt_params params;
+  tt_params_init(&params);
+  struct tt_transformer t;
+  tt_transformer_init(
+      &t, &params, "net",
+      &(struct tt_transformer_config){.d = d, .heads = 2, .layers = 3, .rotary = true});
+  assert_int_equal(tt_params_build(&params, 5), TT_OK);
+  static float x[2 * 12 * 32], piece[2 * 12 * 32], want[2 * 12 * 32], got[2 * 12 * 32];
+  struct tt_rng rng;
+  tt_rng_init(&rng, 1, 1);
+  for (size_t i = 0; i < B * L * d; i++)
+    x[i] = (float)tt_rng_normal(&rng);
+  struct tt_compute *c;
+  assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
+  tt_compute_begin(c, false, 0);
+  struct tt_attention_spec spec = {.batch = B, .length = L, .mask = TT_MASK_CAUSAL};
+  tt_tensor_read(tt_transformer_forward(c, &t, tt_input(c, x, B * L, d), &spec, NULL, NULL), want);
+  struct tt_transformer_caches caches;
+  assert_int_equal(tt_transformer_caches_create(c, &t, B, L, &caches), TT_OK);
+  size_t mark = tt_compute_mark(c);
+  for (int round = 0; round < 2; round++) { /* the second time from a truncated cache */
+    size_t first = round ? 5 : 0;
+    tt_transformer_caches_truncate(&caches, first);
+    for (; first < L; first += spec.length) {
+      spec.length = first == 0 ? 4 : 1;
+      for (size_t b = 0; b < B; b++)
+        memcpy(piece + b * spec.length * d, x + (b * L + first) * d, spec.length * d * sizeof *x);
+      tt_compute_release_to(c, mark);
+      tt_tensor_read(tt_transformer_forward(c, &t, tt_input(c, piece, B * spec.length, d), &spec,
+                                            NULL, &caches),
+                     got);
+      for (size_t b = 0; b < B; b++)
+        for (size_t i = 0; i < spec.length * d; i++)
+          assert_true(fabsf(got[b * spec.length * d + i] - want[(b * L + first) * d + i]) <= 1e-5f);
+    }
+  }
+  tt_transformer_caches_release(&caches);
+  tt_compute_free(c);
+  tt_params_release(&params);
+}
+
+/* ---- training: the loss falls, the same seed gives the same bytes, and a run resumed from a file
+ * ends as the uninterrupted one ---- */
+struct toy {
+  struct tt_params params;
+  struct tt_transformer net;
+  struct tt_embedding embedding;
+  struct tt_linear head;
+  struct tt_optimizer optimizer;
+  struct tt_compute *c;
+};
+
+static void toy_create(struct toy *t, uint64_t seed) {
+  tt_params_init(&t->params);
+  tt_embedding_init(&t->embedding, &t->params, "embed", (const char *[]){"id", "position"},
+                    (size_t[]){7, 16}, 2, 32, -1);
+  tt_transformer_init(
+      &t->net, &t->params, "net",
+      &(struct tt_transformer_config){.d = 32, .heads = 2, .layers = 2, .dropout = 0.1f});
+  tt_linear_init(&t->head, &t->params, "head", 32, 7, true, -1);
+  assert_int_equal(tt_params_build(&t->params, seed), TT_OK);
+  struct tt_optimizer_config config = tt_optimizer_defaults();
+  config.learning_rate = 3e-3f;
+  config.ema_decay = 0.99f;
+  assert_int_equal(tt_optimizer_init(&t->optimizer, &t->params, &config), TT_OK);
+  assert_int_equal(tt_compute_create(TT_PRECISION_AUTO, seed, &t->c), TT_OK);
+}
+
+static void toy_free(struct toy *t) {
+  tt_optimizer_release(&t->optimizer);
+  tt_params_release(&t->params);
+  tt_compute_free(t->c);
+}
+
+/* Next of a sequence that counts modulo 7 from a random start. */
+static double toy_train(struct toy *t, uint64_t first, uint64_t end) {
+  enum { B = 8, L = 16 };
+  double loss_value = 0;
+  for (uint64_t step = first; step < end; step++) {
+    struct tt_rng rng;
+    tt_rng_init(&rng, 77, step);
+    int32_t ids[B * L * 2], targets[B * L];
+    for (size_t b = 0; b < B; b++) {
+      int32_t start = (int32_t)tt_rng_below(&rng, 7);
+      for (size_t i = 0; i < L; i++) {
+        ids[(b * L + i) * 2] = (start + (int32_t)i) % 7;
+        ids[(b * L + i) * 2 + 1] = (int32_t)i;
+        targets[b * L + i] = (start + (int32_t)i + 1) % 7;
+      }
+    }
+    tt_compute_begin(t->c, true, step);
+    struct tt_tensor *x = tt_embedding_forward(t->c, &t->embedding, ids, B * L);
+    x = tt_transformer_forward(
+        t->c, &t->net, x,
+        &(struct tt_attention_spec){.batch = B, .length = L, .mask = TT_MASK_CAUSAL}, NULL, NULL);
+    struct tt_tensor *loss =
+        tt_op_head_loss(t->c, x, t->head.weight, t->head.bias, targets, NULL, 0, NULL);
+    loss_value = (double)tt_tensor_value(loss);
+    tt_compute_backward(t->c, loss);
+    struct tt_step_result result =
+        tt_optimizer_step(&t->optimizer, tt_schedule_cosine((double)step, 5, 60, 0.1));
+    assert_false(result.skipped);
+  }
+  return loss_value;
+}
+
+static void test_training(void **state) {
+  (void)state;
+  struct toy a, b, r;
+  toy_create(&a, 3);
+  toy_create(&b, 3);
+  toy_create(&r, 4);
+  double before = toy_train(&a, 0, 1), after = toy_train(&a, 1, 60);
+  print_message("  loss %.3f -> %.4f\n", before, after);
+  assert_true(before > 1.5);
+  assert_true(after < 0.1);
+  toy_train(&b, 0, 25);
+  /* Through a file, into a model of another seed. */
+  const char *path = "nn_test.safetensors";
+  struct tt_model_writer writer;
+  tt_model_writer_init(&writer);
+  assert_int_equal(tt_params_save(&b.params, "", &writer), TT_OK);
+  assert_int_equal(tt_optimizer_save(&b.optimizer, &writer), TT_OK);
+  assert_int_equal(tt_model_write(&writer, path), TT_OK);
+  tt_model_writer_release(&writer);
+  struct tt_model_file *file;
+  assert_int_equal(tt_model_open(path, &file), TT_OK);
+  assert_int_equal(tt_params_load(&r.params, "", file), TT_OK);
+  assert_int_equal(tt_optimizer_load(&r.optimizer, file), TT_OK);
+  tt_model_close(file);
+  remove(path);
+  r.c->seed = 3; /* dropout */
+  toy_train(&b, 25, 60);
+  toy_train(&r, 25, 60);
+  assert_memory_equal(a.params.data, b.params.data, a.params.total * sizeof(float));
+  assert_memory_equal(a.params.data, r.params.data, a.params.total * sizeof(float));
+  assert_memory_equal(a.optimizer.ema, r.optimizer.ema, a.params.total * sizeof(float));
+  toy_free(&a);
+  toy_free(&b);
+  toy_free(&r);
+}
+
+/* ---- PyTorch: tests/data/make_torch_dump.py wrote parameters, input, output, loss, gradients and
+ * the parameters after one AdamW step ---- */
+static const struct tt_model_tensor *torch_tensor(const struct tt_model_file *file,
+                                                  const char *name) {
+  const struct tt_model_tensor *t = tt_model_find(file, name);
+  if (!t)
+    fail_msg("no %s in the dump", name);
+  return t;
+}
+
+static void compare(const char *name, const float *got, const struct tt_model_tensor *want,
+                    double tolerance) {
+  size_t n = 1;
+  for (size_t i = 0; i < want->rank; i++)
+    n *= want->shape[i];
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < n; i++) {
+    double e = fabs((double)got[i] - (double)want->data[i]);
+    largest = fmax(largest, fabs((double)want->data[i]));
+    if (!(e <= difference))
+      difference = e;
+  }
+  if (!(difference <= tolerance * largest))
+    fail_msg("%s: differs by %g, largest value %g", name, difference, largest);
+}
+
+static void torch_case(enum tt_precision precision, double tolerance, double update_tolerance) {
+  struct tt_model_file *file;
+  assert_int_equal(tt_model_open(TT_SOURCE_DIR "/tests/data/torch_block.safetensors", &file),
+                   TT_OK);
+  struct tt_params params;
+  tt_params_init(&params);
+  struct tt_transformer net;
+  tt_transformer_init(&net, &params, "net",
+                      &(struct tt_transformer_config){
+                          .d = 32, .heads = 4, .layers = 1, .hidden = 64, .act = TT_ACT_GELU});
+  assert_int_equal(tt_params_build(&params, 1), TT_OK);
+  assert_int_equal(tt_params_load(&params, "", file), TT_OK);
+  struct tt_compute *c;
+  assert_int_equal(tt_compute_create(precision, 1, &c), TT_OK);
+  const size_t B = 2, L = 9, d = 32;
+  float out[2 * 9 * 32];
+  tt_compute_begin(c, true, 0);
+  struct tt_tensor *x = tt_input_watched(c, torch_tensor(file, "x")->data, B * L, d);
+  struct tt_tensor *y = tt_transformer_forward(
+      c, &net, x, &(struct tt_attention_spec){.batch = B, .length = L, .mask = TT_MASK_CAUSAL},
+      NULL, NULL);
+  tt_tensor_read(y, out);
+  compare("y", out, torch_tensor(file, "y"), tolerance);
+  struct tt_tensor *loss = tt_op_mse(c, y, torch_tensor(file, "target")->data, NULL);
+  float value = tt_tensor_value(loss);
+  compare("loss", &value, torch_tensor(file, "loss"), tolerance);
+  tt_compute_backward(c, loss);
+  tt_gradient(x, out);
+  compare("dx", out, torch_tensor(file, "grad.x"), tolerance);
+  for (size_t k = 0; k < params.n; k++) {
+    char name[256];
+    snprintf(name, sizeof name, "grad.%s", params.list[k]->name);
+    /* The gradient of the keys' bias is zero in exact arithmetic, so qkv.bias is judged as one. */
+    compare(name, params.list[k]->grad, torch_tensor(file, name), tolerance);
+  }
+  struct tt_optimizer optimizer;
+  struct tt_optimizer_config config = {.learning_rate = 1e-2f,
+                                       .beta1 = 0.9f,
+                                       .beta2 = 0.95f,
+                                       .epsilon = 1e-3f,
+                                       .weight_decay = 0.1f,
+                                       .clip_norm = 0.05f};
+  assert_int_equal(tt_optimizer_init(&optimizer, &params, &config), TT_OK);
+  struct tt_step_result result = tt_optimizer_step(&optimizer, 1);
+  float norm = (float)result.grad_norm;
+  compare("norm", &norm, torch_tensor(file, "grad_norm"), tolerance);
+  assert_true(result.grad_norm > 0.05); /* or clipping were not seen */
+  for (size_t k = 0; k < params.n; k++) {
+    char name[256];
+    snprintf(name, sizeof name, "after.%s", params.list[k]->name);
+    compare(name, params.list[k]->data, torch_tensor(file, name), update_tolerance);
+  }
+  tt_optimizer_release(&optimizer);
+  tt_compute_free(c);
+  tt_params_release(&params);
+  tt_model_close(file);
+}
+
+static void test_torch(void **state) {
+  (void)state;
+  torch_case(TT_PRECISION_F32, 2e-5, 2e-5);
+  torch_case(TT_PRECISION_BF16, 4e-2, 2e-2);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_block_gradients), cmocka_unit_test(test_block_kernels),
+      cmocka_unit_test(test_layers),          cmocka_unit_test(test_caches),
+      cmocka_unit_test(test_training),        cmocka_unit_test(test_torch),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
