@@ -541,7 +541,7 @@ int main(int argc, char **argv) {
     struct tt_dataset *d = NULL;
     enum tt_status status = tt_dataset_open(argv[2], &d);
     tt_dataset_close(d);
-    return status;
+    return tt_status_exit_code(status);
   }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trips),

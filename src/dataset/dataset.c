@@ -22,7 +22,7 @@
 /* From this size on, passes give pages back (tt_dataset_done_with): smaller ones may stay mapped.
  */
 #define RELEASE_BYTES ((size_t)256 << 20)
-/* The kernel maps 64 KiB around a fault. */
+/* The kernel maps up to 64 KiB around a fault, by address. */
 #define FAULT_AROUND ((size_t)64 << 10)
 
 struct tt_dataset {
@@ -293,10 +293,12 @@ void tt_dataset_done_with(const struct tt_dataset *dataset, size_t first, size_t
   if (!dataset->release_pages || n == 0)
     return;
   for (size_t c = 0; c < TT_N_COLUMNS; c++) {
-    size_t begin = first * tt_column_types[c].size, end = (first + n) * tt_column_types[c].size;
+    uintptr_t map = (uintptr_t)dataset->maps[c], size = tt_column_types[c].size;
+    uintptr_t begin = map + first * size, end = begin + n * size;
     begin -= begin % FAULT_AROUND;
     end += -end % FAULT_AROUND;
-    end = end < dataset->map_bytes[c] ? end : dataset->map_bytes[c];
-    madvise(dataset->maps[c] + begin, end - begin, MADV_DONTNEED); /* a hint: may fail */
+    begin = begin > map ? begin : map;
+    end = end < map + dataset->map_bytes[c] ? end : map + dataset->map_bytes[c];
+    madvise((void *)begin, end - begin, MADV_DONTNEED); /* a hint: may fail */
   }
 }
