@@ -22,8 +22,9 @@
 /* From this size on, passes give pages back (tt_dataset_done_with): smaller ones may stay mapped.
  */
 #define RELEASE_BYTES ((size_t)256 << 20)
-/* The kernel maps up to 64 KiB around a fault, by address. */
-#define FAULT_AROUND ((size_t)64 << 10)
+/* A fault maps its surroundings too (fault-around, large folios), but never beyond its page table's
+ * 2 MiB. */
+#define FAULT_AROUND ((size_t)2 << 20)
 
 struct tt_dataset {
   char *path;
@@ -176,9 +177,9 @@ static enum tt_status check_row(const struct tt_dataset *d, size_t i) {
 }
 
 static enum tt_status check_rows(const struct tt_dataset *d) {
-  const size_t chunk = (size_t)1 << 18, n = d->columns.n, chunks = (n + chunk - 1) / chunk;
+  const size_t chunk = (size_t)1 << 20, n = d->columns.n, chunks = (n + chunk - 1) / chunk;
   size_t bad = SIZE_MAX; /* the first bad chunk */
-#pragma omp parallel for schedule(dynamic, 4) reduction(min : bad) if (chunks > 4)
+#pragma omp parallel for schedule(dynamic) reduction(min : bad) if (chunks > 4)
   for (size_t k = 0; k < chunks; k++) {
     size_t first = k * chunk, m = n - first < chunk ? n - first : chunk;
     if (!chunk_is_good(d, first, m))
