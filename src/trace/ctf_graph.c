@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "trace/sandbox.h"
@@ -29,17 +31,55 @@ bool tt_ctf_fail(struct tt_ctf_error *error, enum tt_status status, const char *
   return false;
 }
 
-bool tt_ctf_fail_library(struct tt_ctf_error *error, const char *where) {
-  char text[sizeof error->text] = "libbabeltrace2 gives no reason";
-  const bt_error *library = bt_current_thread_take_error();
-  if (library && bt_error_get_cause_count(library) > 0)
-    snprintf(text, sizeof text, "%s",
-             bt_error_cause_get_message(bt_error_borrow_cause_by_index(library, 0)));
-  if (library)
-    bt_error_release(library);
+/* Takes out what means nothing to a reader: "name-addr=0x55d0, " and control characters. */
+static void clean(char *text) {
   for (char *p = text; *p; p++)
     if ((unsigned char)*p < ' ')
       *p = ' ';
+  char *found;
+  while ((found = strstr(text, "-addr=0x"))) {
+    char *begin = found, *end = found + strlen("-addr=0x");
+    while (begin > text && begin[-1] != ' ')
+      begin--;
+    end += strspn(end, "0123456789abcdef");
+    if (end[0] == ',' && end[1] == ' ')
+      end += 2;
+    memmove(begin, end, strlen(end) + 1);
+  }
+  size_t n = strlen(text);
+  while (n > 0 && strchr(" ,:.", text[n - 1]))
+    text[--n] = '\0';
+}
+
+/* The first absolute path that stands in quotes in a message. */
+static bool quoted_path(const char *message, char *path, size_t size) {
+  for (const char *p = message; *p; p++)
+    if ((*p == '`' || *p == '\'') && p[1] == '/') {
+      size_t n = strcspn(p + 1, "`'");
+      if (n >= size)
+        return false;
+      memcpy(path, p + 1, n);
+      path[n] = '\0';
+      return true;
+    }
+  return false;
+}
+
+bool tt_ctf_fail_library(struct tt_ctf_error *error, const char *where) {
+  char text[sizeof error->text] = "libbabeltrace2 gives no reason", path[sizeof error->text] = "";
+  const bt_error *library = bt_current_thread_take_error();
+  for (uint64_t i = 0; library && i < bt_error_get_cause_count(library); i++) {
+    const char *message = bt_error_cause_get_message(bt_error_borrow_cause_by_index(library, i));
+    if (i == 0)
+      snprintf(text, sizeof text, "%s", message);
+    if (!path[0] && quoted_path(message, path, sizeof path))
+      where = path;
+  }
+  if (library)
+    bt_error_release(library);
+  clean(text);
+  if (strstr(text, where)) /* said already */
+    where = "";
   return tt_ctf_fail(error, TT_BAD_INPUT, "%s%s%s", where, where[0] ? ": " : "", text);
 }
 
@@ -91,27 +131,83 @@ static bool same_trace(const struct tt_trace_folder *a, const struct tt_trace_fo
   return a->uuid[0] && strcmp(a->uuid, b->uuid) == 0;
 }
 
+static bt_graph_add_component_status make_source(struct graph *g,
+                                                 const bt_component_class_source *class,
+                                                 size_t first, bt_logging_level level,
+                                                 const bt_component_source **ret) {
+  const struct tt_trace_folder *items = g->folders->items;
+  bt_graph_add_component_status status = BT_GRAPH_ADD_COMPONENT_STATUS_MEMORY_ERROR;
+  bt_value *parameters = bt_value_map_create(), *inputs = NULL;
+  bool good = parameters && bt_value_map_insert_empty_array_entry(parameters, "inputs", &inputs) ==
+                                BT_VALUE_MAP_INSERT_ENTRY_STATUS_OK;
+  for (size_t i = first; good && i < g->folders->n; i++)
+    if (i == first || same_trace(&items[first], &items[i]))
+      good = bt_value_array_append_string_element(inputs, items[i].path) ==
+             BT_VALUE_ARRAY_APPEND_ELEMENT_STATUS_OK;
+  char name[32];
+  snprintf(name, sizeof name, "source%zu", first);
+  if (good)
+    status = bt_graph_add_source_component(g->graph, class, name, parameters, level, ret);
+  bt_value_put_ref(parameters);
+  return status;
+}
+
+/* True when the current error's deepest cause is no more than that a trace can't be made: the
+ * stream files have causes of their own. The error stays. */
+static bool metadata_to_blame(void) {
+  const bt_error *error = bt_current_thread_take_error();
+  if (!error)
+    return false;
+  bool blame = bt_error_get_cause_count(error) > 0 &&
+               strncmp(bt_error_cause_get_message(bt_error_borrow_cause_by_index(error, 0)),
+                       "Cannot create trace", strlen("Cannot create trace")) == 0;
+  bt_current_thread_move_error(error);
+  return blame;
+}
+
+/* What is wrong with a trace's metadata: libbabeltrace2 says that in its log only. Makes the
+ * source once more with the log on, and takes the log's first message. */
+static bool fail_metadata(struct graph *g, const bt_component_class_source *class, size_t first) {
+  const bt_error *error = bt_current_thread_take_error();
+  if (error)
+    bt_error_release(error);
+  char log[1024] = "";
+  int file = memfd_create("log", MFD_CLOEXEC), old = dup(STDERR_FILENO);
+  bt_graph_put_ref(g->graph);
+  g->graph = bt_graph_create(0); /* a graph that has failed takes no more components */
+  if (g->graph && file >= 0 && old >= 0 && dup2(file, STDERR_FILENO) >= 0) {
+    const bt_component_source *source;
+    (void)make_source(g, class, first, BT_LOGGING_LEVEL_ERROR, &source);
+    fflush(stderr);
+    dup2(old, STDERR_FILENO);
+    ssize_t n = pread(file, log, sizeof log - 1, 0);
+    log[n > 0 ? n : 0] = '\0';
+  }
+  log[strcspn(log, "\n")] = '\0';
+  /* "DATE TIME PID TID E TAG function@file:line [component] message" */
+  char *message = strchr(log, '@');
+  message = message ? strchr(message, ' ') : NULL;
+  message = message ? message + 1 : log;
+  char *component = message[0] == '[' ? strstr(message, "] ") : NULL;
+  message = component ? component + 2 : message;
+  clean(message);
+  return tt_ctf_fail(g->error, TT_BAD_INPUT, "%s/metadata: %s", g->folders->items[first].path,
+                     message[0] && !strstr(message, "Cannot create trace")
+                         ? message
+                         : "no CTF metadata, or damaged");
+}
+
 /* One source for the folders of one trace: `first` and those after it that share its UUID. */
 static bool add_source(struct graph *g, const bt_component_class_source *class, size_t first) {
   const struct tt_trace_folder *items = g->folders->items;
   tt_sandbox_note(items[first].path);
-  bt_value *parameters = bt_value_map_create(), *inputs = NULL;
-  if (!parameters || bt_value_map_insert_empty_array_entry(parameters, "inputs", &inputs) !=
-                         BT_VALUE_MAP_INSERT_ENTRY_STATUS_OK)
-    return tt_ctf_fail_library(g->error, items[first].path);
-  for (size_t i = first; i < g->folders->n; i++)
-    if ((i == first || same_trace(&items[first], &items[i])) &&
-        bt_value_array_append_string_element(inputs, items[i].path) !=
-            BT_VALUE_ARRAY_APPEND_ELEMENT_STATUS_OK)
-      return tt_ctf_fail_library(g->error, items[first].path);
-  char name[32];
-  snprintf(name, sizeof name, "source%zu", first);
   const bt_component_source *source;
-  bt_graph_add_component_status status = bt_graph_add_source_component(
-      g->graph, class, name, parameters, BT_LOGGING_LEVEL_NONE, &source);
-  bt_value_put_ref(parameters);
-  if (status != BT_GRAPH_ADD_COMPONENT_STATUS_OK)
+  if (make_source(g, class, first, BT_LOGGING_LEVEL_NONE, &source) !=
+      BT_GRAPH_ADD_COMPONENT_STATUS_OK) {
+    if (metadata_to_blame())
+      return fail_metadata(g, class, first);
     return tt_ctf_fail_library(g->error, items[first].path);
+  }
   for (uint64_t i = 0; i < bt_component_source_get_output_port_count(source); i++) {
     if (tt_grow(&g->ports, &g->capacity, g->n_all + 1, sizeof *g->ports) != 0)
       return tt_ctf_fail(g->error, TT_NO_MEMORY, "out of memory");

@@ -87,6 +87,8 @@ static enum tt_status measure(struct tt_trace_folder *folder, char *const *names
     if (stat(path, &about) != 0 || (S_ISREG(about.st_mode) && access(path, R_OK) != 0)) {
       status = tt_fail(TT_BAD_INPUT, "%s: %s", path, strerror(errno));
     } else if (strcmp(names[i], "metadata") == 0) {
+      if (about.st_size == 0)
+        status = tt_fail(TT_BAD_INPUT, "%s: empty", path);
       read_uuid(path, folder->uuid);
     } else if (S_ISREG(about.st_mode)) {
       folder->n_files++;

@@ -249,7 +249,8 @@ static enum tt_status start_decoders(struct tt_trace_reader *r, unsigned threads
     d->buffer = tt_alloc(BUFFER_BLOCKS + 1, sizeof *d->buffer);
     if (!d->buffer)
       return out_of_memory(r);
-    enum tt_status status = tt_sandbox_start(tt_ctf_decode, &d->share, &d->sandbox);
+    enum tt_status status =
+        tt_sandbox_start(tt_ctf_decode, &d->share, TT_SANDBOX_PATIENCE, &d->sandbox);
     if (status)
       return status;
     r->n = i + 1;
@@ -296,7 +297,8 @@ enum tt_status tt_trace_reader_open(const char *path, const struct tt_trace_read
   if (!status && options && options->checksum) {
     r->checksum_wanted = true;
     r->checksum_job = (struct tt_checksum_job){.path = r->path, .folders = &r->folders};
-    status = tt_sandbox_start(tt_trace_checksum, &r->checksum_job, &r->checksum);
+    status =
+        tt_sandbox_start(tt_trace_checksum, &r->checksum_job, TT_SANDBOX_PATIENCE, &r->checksum);
   }
   if (!status)
     status = greet_decoders(r);

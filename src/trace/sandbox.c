@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NOTE_SIZE = 1024, EXIT_STALLED = 101, WATCH_SECONDS = 10, PIPE_SIZE = 1 << 20 };
+enum { NOTE_SIZE = 1024, EXIT_STALLED = 101, PIPE_SIZE = 1 << 20 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HUGE_SHADOW 1 /* sanitizers reserve terabytes: no memory limit then */
@@ -79,7 +79,7 @@ static void limit_memory(void) {
 #endif
 }
 
-static int child_prepare(int fd) {
+static int child_prepare(int fd, unsigned patience) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int s = 1; s < NSIG; s++)
     sigaction(s, &action, NULL); /* fails for SIGKILL and SIGSTOP, as it must */
@@ -107,11 +107,11 @@ static int child_prepare(int fd) {
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
   limit_memory();
   progress = progress_seen = 0;
-  setitimer(ITIMER_PROF, &(struct itimerval){{WATCH_SECONDS, 0}, {WATCH_SECONDS, 0}}, NULL);
+  setitimer(ITIMER_PROF, &(struct itimerval){{patience, 0}, {patience, 0}}, NULL);
   return 3;
 }
 
-enum tt_status tt_sandbox_start(int (*run)(int fd, void *user), void *user,
+enum tt_status tt_sandbox_start(int (*run)(int fd, void *user), void *user, unsigned patience,
                                 struct tt_sandbox *ret) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0)
@@ -133,7 +133,7 @@ enum tt_status tt_sandbox_start(int (*run)(int fd, void *user), void *user,
   }
   if (pid == 0) {
     child_note = note;
-    int fd = child_prepare(fds[1]);
+    int fd = child_prepare(fds[1], patience);
     int code = fd < 0 ? 100 : run(fd, user);
     if (__gcov_dump)
       __gcov_dump();
@@ -186,7 +186,7 @@ void tt_sandbox_stop(struct tt_sandbox *sandbox, char *why, size_t why_size) {
       snprintf(why, why_size, "was killed by signal %d (%s)%s%s", WTERMSIG(code),
                strsignal(WTERMSIG(code)), at, sandbox->note);
     else if (WIFEXITED(code) && WEXITSTATUS(code) == EXIT_STALLED)
-      snprintf(why, why_size, "made no progress for %d s%s%s", WATCH_SECONDS, at, sandbox->note);
+      snprintf(why, why_size, "runs in circles%s%s", at, sandbox->note);
     else if (WIFEXITED(code) && WEXITSTATUS(code) != 0)
       snprintf(why, why_size, "left with code %d%s%s", WEXITSTATUS(code), at, sandbox->note);
   }

@@ -1,8 +1,9 @@
 /* A function run in a child process with one pipe back: whatever happens in there (abort, crash,
  * endless loop, runaway memory) stays there. The child starts with default signal handlers, no
  * inherited file but the pipe, stdout and stderr on /dev/null, no core dump, an address space
- * bounded to TT_SANDBOX_MEMORY above the parent's, and a watchdog that ends it after 10-20 s of
- * processor time without a call of tt_sandbox_alive(). It dies by SIGPIPE when the parent is gone.
+ * bounded to TT_SANDBOX_MEMORY above the parent's, and a watchdog that ends it after
+ * TT_SANDBOX_PATIENCE to twice as many seconds of processor time without a call of
+ * tt_sandbox_alive(). It dies by SIGPIPE when the parent is gone.
  */
 #ifndef TRACE_SANDBOX_H
 #define TRACE_SANDBOX_H
@@ -22,8 +23,12 @@ struct tt_sandbox {
   bool ended; /* the pipe is at its end */
 };
 
-/* Runs `run(fd, user)` in a child; its result (0..99) is the child's exit code. */
-enum tt_status tt_sandbox_start(int (*run)(int fd, void *user), void *user, struct tt_sandbox *ret);
+#define TT_SANDBOX_PATIENCE 10
+
+/* Runs `run(fd, user)` in a child; its result (0..99) is the child's exit code. patience: seconds,
+ * normally TT_SANDBOX_PATIENCE. */
+enum tt_status tt_sandbox_start(int (*run)(int fd, void *user), void *user, unsigned patience,
+                                struct tt_sandbox *ret);
 /* Reads what is there, at least one byte unless the pipe is at its end (*ret_n = 0). Waits;
  * TT_INTERRUPTED when tt_interrupt() is called meanwhile. */
 enum tt_status tt_sandbox_read(struct tt_sandbox *sandbox, void *buffer, size_t size,
