@@ -261,10 +261,8 @@ static enum tt_status complete(struct tt_sched_state *s, struct tt_event *e, uin
   struct cpu *cpu = &s->cpus[e->cpu];
   *ret_waits = 0;
   if (e->tid == TT_TID_NONE) {
-    if (e->ts <= cpu->gap_end)
-      return TT_OK;
     if (!cpu->known) {
-      *ret_waits = WAITS_TID;
+      *ret_waits = e->ts <= cpu->gap_end ? 0 : WAITS_TID;
       return TT_OK;
     }
     e->tid = cpu->running;

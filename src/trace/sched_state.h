@@ -12,8 +12,8 @@
  * those that fall out of it, and those before a gap that comes first, stay unknown.
  *
  * Gaps: when a stream that records sched_switch loses events in [begin, end], what was known of
- * its CPU is forgotten: events of other streams inside the gap stay unknown, those after it are
- * found backward.
+ * its CPU is forgotten. Events inside the gap stay unknown until a switch or a recorded thread says
+ * more; those after it are found backward.
  *
  * Several traces read together are taken as one machine. The result is a function of the sequence
  * of calls alone. */
