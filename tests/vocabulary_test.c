@@ -816,56 +816,13 @@ static void test_sequential_batches(void **state) {
   tear_down(&s);
 }
 
-/* Every allocation failing in turn: TT_NO_MEMORY, and no leak (ASan). */
-static void test_short_of_memory(void **state) {
-  (void)state;
-  struct tt_dataset *d = fixture_gappy(300, 2, 5);
-  const struct tt_dataset *train[] = {d};
-  size_t failures = 0;
-  for (size_t nth = 1;; nth++) {
-    struct tt_vocabulary *v = NULL;
-    struct tt_streams *s = NULL;
-    struct tt_encoder *e = NULL;
-    struct tt_batches *b = NULL;
-    const struct tt_batch *batch = NULL;
-    tt_causes_clear();
-    tt_alloc_fail_at(nth);
-    enum tt_status status =
-        tt_vocabulary_learn(train, 1, &(struct tt_vocabulary_options){.stream = TT_STREAM_CPU}, &v);
-    if (status == TT_OK)
-      status = tt_streams_open(d, TT_STREAM_CPU, &s);
-    if (status == TT_OK)
-      status = tt_encoder_new(v, d, &e);
-    if (status == TT_OK)
-      status = tt_batches_open(&(struct tt_part){s, e}, 1,
-                               &(struct tt_batches_options){.windows = 2, .length = 8}, &b);
-    for (size_t i = 0; status == TT_OK && i < 4; i++)
-      status = tt_batches_next(b, &batch);
-    tt_batches_close(b);
-    tt_alloc_fail_at(0);
-    tt_encoder_free(e);
-    tt_streams_close(s);
-    tt_vocabulary_free(v);
-    if (status == TT_OK)
-      break;
-    assert_int_equal(status, TT_NO_MEMORY);
-    assert_true(tt_cause_count() > 0);
-    failures++;
-  }
-  print_message("%zu allocations failed in turn\n", failures);
-  assert_true(failures > 60);
-  tt_causes_clear();
-  tt_dataset_close(d);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_counts),          cmocka_unit_test(test_streams),
-      cmocka_unit_test(test_by_hand),         cmocka_unit_test(test_vocabulary),
-      cmocka_unit_test(test_order_of_ids),    cmocka_unit_test(test_many_rets),
-      cmocka_unit_test(test_bad_json),        cmocka_unit_test(test_channel_sets),
-      cmocka_unit_test(test_random_batches),  cmocka_unit_test(test_sequential_batches),
-      cmocka_unit_test(test_short_of_memory),
+      cmocka_unit_test(test_counts),         cmocka_unit_test(test_streams),
+      cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_vocabulary),
+      cmocka_unit_test(test_order_of_ids),   cmocka_unit_test(test_many_rets),
+      cmocka_unit_test(test_bad_json),       cmocka_unit_test(test_channel_sets),
+      cmocka_unit_test(test_random_batches), cmocka_unit_test(test_sequential_batches),
   };
   return cmocka_run_group_tests(tests, fixture_begin, fixture_end);
 }
