@@ -14,20 +14,31 @@ static const size_t ROWS[VARIANTS] = {6, 1, 13, 70};
 struct linear_extra {
   struct tt_param *w, *b;
 };
+/* Odd and tiny shapes; more rows than a task, a chunk of the weight gradient, or a panel holds. */
+#define LINEAR_VARIANTS 7
+static const struct {
+  size_t rows, in, out;
+  enum tt_act act;
+  bool bias, wide;
+} LINEAR[LINEAR_VARIANTS] = {
+    {6, 6, 4, TT_ACT_NONE, true, false},     {1, 5, 1, TT_ACT_GELU, false, false},
+    {13, 17, 31, TT_ACT_NONE, true, true},   {70, 96, 130, TT_ACT_NONE, true, false},
+    {13, 64, 100, TT_ACT_GELU, true, false}, {67, 18, 33, TT_ACT_SILU, true, false},
+    {301, 70, 66, TT_ACT_GELU, true, false},
+};
 SETUP(linear) {
-  static const size_t in[] = {6, 5, 17, 96}, out[] = {4, 1, 31, 130};
-  fixture_input(f, ROWS[f->variant], in[f->variant]);
+  fixture_input(f, LINEAR[f->variant].rows, LINEAR[f->variant].in);
   struct linear_extra *e = f->extra = malloc(sizeof *e);
-  e->w = tt_params_add(&f->params, TT_INIT_ZERO, 0, true, out[f->variant], in[f->variant], "w");
-  e->b = f->variant == 1
-             ? NULL
-             : tt_params_add(&f->params, TT_INIT_ZERO, 0, false, 1, out[f->variant], "b");
+  const size_t out = LINEAR[f->variant].out;
+  e->w = tt_params_add(&f->params, TT_INIT_ZERO, 0, true, out, LINEAR[f->variant].in, "w");
+  e->b = LINEAR[f->variant].bias ? tt_params_add(&f->params, TT_INIT_ZERO, 0, false, 1, out, "b")
+                                 : NULL;
 }
 FORWARD(linear) {
   struct linear_extra *e = f->extra;
-  if (f->variant == 2)
+  if (LINEAR[f->variant].wide)
     return tt_op_linear_f32(c, x[0], e->w, e->b);
-  return tt_op_linear(c, x[0], e->w, e->b, (enum tt_act)(f->variant % 3));
+  return tt_op_linear(c, x[0], e->w, e->b, LINEAR[f->variant].act);
 }
 
 /* ---- norm: plain affine; residual; residual and all modulations in groups; no affine ---- */
@@ -248,7 +259,9 @@ static void prepare(struct fixture *f, size_t op, int variant) {
 }
 
 static int variants_of(size_t op) {
-  return op == TT_OP_attention ? ATTENTION_VARIANTS : VARIANTS;
+  return op == TT_OP_attention ? ATTENTION_VARIANTS
+         : op == TT_OP_linear  ? LINEAR_VARIANTS
+                               : VARIANTS;
 }
 
 static void test_gradients(void **state) {
