@@ -26,6 +26,10 @@ size_t tt_delay_bins_of(const struct tt_delay_bins *bins, float value) {
     else
       low = middle + 1;
   }
+  /* A value that fills bins of its own (clock ticks, many equal delays) belongs to them, not to the
+   * one it only ends. */
+  if (low + 1 < TT_DELAY_BINS && value == bins->quantile[(low + 2) * TT_DELAY_POINTS])
+    low++;
   return low;
 }
 

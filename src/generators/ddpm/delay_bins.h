@@ -17,7 +17,8 @@ struct tt_delay_bins {
 
 /* values: [n], n >= 1, sorted in place. */
 void tt_delay_bins_learn(float *values, size_t n, struct tt_delay_bins *ret);
-/* The bin of a value: the first whose upper edge is not below it. */
+/* The bin of a value: the first that holds nothing else, or the first whose upper edge is not below
+ * it. */
 size_t tt_delay_bins_of(const struct tt_delay_bins *bins, float value);
 /* A draw from the bin's stretch of the quantile function, linear between its points. */
 float tt_delay_bins_draw(const struct tt_delay_bins *bins, size_t bin, struct tt_rng *rng);
