@@ -117,7 +117,7 @@ static int remove_toy(void **state) {
 }
 
 static const struct tt_train_option SMALL[] = {
-    {"width", "32"}, {"layers", "2"}, {"heads", "2"}, {"steps", "12"}, {"fresh", "16"}};
+    {"width", "32"}, {"layers", "2"}, {"heads", "2"}, {"steps", "16"}, {"fresh", "16"}};
 
 static struct tt_generator *train(uint64_t steps, enum tt_stream_kind stream, size_t context,
                                   const char *checkpoint, bool resume,

@@ -8,9 +8,10 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "compute/model_file.h"
+#include "dataset/batches.h"
 #include "dataset/json.h"
 
-enum { CONTEXT = 128, CONTEXT_MIN = 64, CONTEXT_MAX = 4096, MAX_WIDTH = 1024 };
+enum { CONTEXTS = 64, CONTEXT = 128, CONTEXT_MIN = 64, CONTEXT_MAX = 4096, MAX_WIDTH = 1024 };
 static const double DEFAULT_MINUTES = 5;
 static const size_t DELAY_SAMPLES = 1 << 20;
 
@@ -25,6 +26,13 @@ static const char *const OPTIONS[] = {
     "steps=32: noise levels visited when sampling, 1-1000",
     "fresh=32: new positions per window when sampling; the rest is the known past",
     NULL};
+
+size_t tt_ddpm_level(const struct tt_ddpm *ddpm, double place) {
+  static const double MOST = 100, LEAST = 0.03;
+  const struct tt_denoiser_config *net = &ddpm->denoiser.config;
+  double unit = (double)net->width * (double)net->signal * (double)net->signal;
+  return tt_schedule_level(&ddpm->schedule, MOST * pow(LEAST / MOST, place) / unit);
+}
 
 size_t tt_ddpm_channel(const struct tt_ddpm *ddpm, const char *name) {
   const struct tt_denoiser_config *net = &ddpm->denoiser.config;
@@ -162,11 +170,49 @@ static enum tt_status learn_marginals(struct tt_ddpm *ddpm, const struct tt_data
   return status;
 }
 
+/* Random windows of the training data to begin segments with. Needs the channels to be set. */
+static enum tt_status keep_contexts(struct tt_ddpm *ddpm, const struct tt_dataset *train) {
+  size_t length = ddpm->base.context - ddpm->fresh, n = ddpm->denoiser.config.n_channels;
+  struct tt_streams *streams = NULL;
+  struct tt_encoder *encoder = NULL;
+  struct tt_batches *batches = NULL;
+  const struct tt_batch *batch = NULL;
+  enum tt_status status = tt_streams_open(train, ddpm->base.stream, &streams);
+  if (status == TT_OK)
+    status = tt_encoder_new(ddpm->vocabulary, train, &encoder);
+  if (status == TT_OK) {
+    const struct tt_part part = {streams, encoder};
+    const struct tt_batches_options options = {
+        .windows = CONTEXTS, .length = length, .seed = ddpm->base.seed};
+    status = tt_batches_open(&part, 1, &options, &batches);
+  }
+  if (status == TT_OK)
+    status = tt_batches_next(batches, &batch);
+  if (status == TT_OK) {
+    ddpm->n_contexts = batch->n_windows;
+    ddpm->contexts = tt_alloc(batch->channels.n * n, sizeof *ddpm->contexts);
+    ddpm->context_cpu = tt_alloc(batch->n_windows, sizeof *ddpm->context_cpu);
+    if (!ddpm->contexts || !ddpm->context_cpu)
+      status = tt_fail(TT_NO_MEMORY, "out of memory");
+  }
+  if (status == TT_OK) {
+    tt_ddpm_ids(ddpm, &batch->channels, ddpm->contexts);
+    for (size_t w = 0; w < batch->n_windows; w++)
+      ddpm->context_cpu[w] = batch->channels.cpu[w * length];
+  }
+  tt_batches_close(batches);
+  tt_encoder_free(encoder);
+  tt_streams_close(streams);
+  return status;
+}
+
 static void ddpm_free(struct tt_generator *generator) {
   struct tt_ddpm *ddpm = (struct tt_ddpm *)generator;
   tt_vocabulary_free(ddpm->vocabulary);
   tt_cast_release(&ddpm->cast);
   tt_free(ddpm->cpu_share);
+  tt_free(ddpm->contexts);
+  tt_free(ddpm->context_cpu);
   if (ddpm->built)
     tt_denoiser_release(&ddpm->denoiser);
   tt_generator_release_common(generator);
@@ -212,6 +258,8 @@ static enum tt_status ddpm_train(const struct tt_train_config *given,
     status = build(ddpm, &net);
   }
   if (status == TT_OK)
+    status = keep_contexts(ddpm, config.train);
+  if (status == TT_OK)
     status = tt_ddpm_fit(ddpm, &config, result);
   if (status != TT_OK) {
     ddpm_free(&ddpm->base);
@@ -238,12 +286,24 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
   struct tt_model_writer writer;
   tt_model_writer_init(&writer);
   const size_t points = sizeof ddpm->bins.quantile / sizeof *ddpm->bins.quantile;
+  /* the contexts: their CPUs, then their ids */
+  const size_t n_contexts =
+      ddpm->n_contexts * (1 + (ddpm->base.context - ddpm->fresh) * net->n_channels);
+  int64_t *integers = tt_alloc(n_contexts, sizeof *integers);
   char *path = tt_format("%s/model.safetensors", folder);
   enum tt_status status = path ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
   if (status == TT_OK)
     status = tt_params_save(&ddpm->denoiser.params, "", &writer);
   if (status == TT_OK)
     status = tt_model_writer_add(&writer, "dt.quantiles", ddpm->bins.quantile, &points, 1);
+  if (status == TT_OK && !integers)
+    status = tt_fail(TT_NO_MEMORY, "out of memory");
+  if (status == TT_OK) {
+    for (size_t i = 0; i < n_contexts; i++)
+      integers[i] =
+          i < ddpm->n_contexts ? ddpm->context_cpu[i] : ddpm->contexts[i - ddpm->n_contexts];
+    status = tt_model_writer_add_integers(&writer, "contexts", integers, n_contexts);
+  }
   if (status == TT_OK)
     status = tt_model_write(&writer, path);
   if (status == TT_OK) {
@@ -266,6 +326,7 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
       status = tt_fail(TT_NO_MEMORY, "out of memory");
   }
   tt_model_writer_release(&writer);
+  tt_free(integers);
   tt_free(path);
   return status;
 }
@@ -317,6 +378,27 @@ static enum tt_status load_architecture(struct tt_ddpm *ddpm, const json_t *mode
   return TT_OK;
 }
 
+static enum tt_status load_contexts(struct tt_ddpm *ddpm, const struct tt_model_file *file) {
+  const struct tt_denoiser_config *net = &ddpm->denoiser.config;
+  const struct tt_model_tensor *t = tt_model_find(file, "contexts");
+  size_t each = (ddpm->base.context - ddpm->fresh) * net->n_channels;
+  if (!t || !t->integers || t->shape[0] == 0 || t->shape[0] % (1 + each) != 0)
+    return tt_fail(TT_BAD_INPUT, "%s: no tensor contexts of the right size", tt_model_path(file));
+  size_t n = t->shape[0] / (1 + each);
+  ddpm->contexts = tt_alloc(n * each, sizeof *ddpm->contexts);
+  ddpm->context_cpu = tt_alloc(n, sizeof *ddpm->context_cpu);
+  if (!ddpm->contexts || !ddpm->context_cpu)
+    return tt_fail(TT_NO_MEMORY, "out of memory");
+  ddpm->n_contexts = n;
+  for (size_t i = 0; i < t->shape[0]; i++) {
+    size_t limit = i < n ? ddpm->base.cpu_limit : net->sizes[(i - n) % net->n_channels];
+    if (t->integers[i] < 0 || (uint64_t)t->integers[i] >= limit)
+      return tt_fail(TT_BAD_INPUT, "%s: contexts[%zu] is out of range", tt_model_path(file), i);
+    *(i < n ? ddpm->context_cpu + i : ddpm->contexts + (i - n)) = (int32_t)t->integers[i];
+  }
+  return TT_OK;
+}
+
 static enum tt_status load_tensors(struct tt_ddpm *ddpm, const char *folder) {
   const size_t points = sizeof ddpm->bins.quantile / sizeof *ddpm->bins.quantile;
   struct tt_model_file *file = NULL;
@@ -328,7 +410,7 @@ static enum tt_status load_tensors(struct tt_ddpm *ddpm, const char *folder) {
     status = tt_params_load(&ddpm->denoiser.params, "", file);
   if (status == TT_OK) {
     const struct tt_model_tensor *q = tt_model_find(file, "dt.quantiles");
-    if (!q || q->rank != 1 || q->shape[0] != points)
+    if (!q || !q->data || q->rank != 1 || q->shape[0] != points)
       status = tt_fail(TT_BAD_INPUT, "%s: no tensor dt.quantiles of %zu numbers", path, points);
     for (size_t i = 0; status == TT_OK && i < points; i++) {
       if (!isfinite(q->data[i]) || (i && q->data[i] < q->data[i - 1]))
@@ -336,6 +418,8 @@ static enum tt_status load_tensors(struct tt_ddpm *ddpm, const char *folder) {
       ddpm->bins.quantile[i] = q->data[i];
     }
   }
+  if (status == TT_OK)
+    status = load_contexts(ddpm, file);
   tt_model_close(file);
   tt_free(path);
   return status;

@@ -20,6 +20,10 @@ struct tt_ddpm {
   double *cpu_share; /* [base.cpu_limit] share of the training events on each CPU */
   struct tt_schedule schedule;
   struct tt_denoiser denoiser;
+  /* real beginnings: what a twin's first windows are conditioned on, never part of it */
+  int32_t *contexts;    /* [n_contexts, base.context - fresh, n_channels] */
+  int32_t *context_cpu; /* [n_contexts] */
+  size_t n_contexts;
   bool built;          /* the denoiser was initialised */
   size_t sample_steps; /* noise levels visited per window when sampling */
   size_t fresh;        /* positions of a window that are new, the rest being the known prefix */
@@ -38,6 +42,11 @@ enum tt_status tt_ddpm_fit(struct tt_ddpm *ddpm, const struct tt_train_config *c
 enum tt_status tt_ddpm_generate(const struct tt_generator *generator,
                                 const struct tt_generate_config *config,
                                 const struct tt_event_sink *sink);
+/* The noise level at a place of the range that matters, 0 (least noise) to 1 (most): equal steps of
+ * the log of an event's signal-to-noise ratio, width * signal^2 * abar / (1 - abar), from 100
+ * (every event is known) to 0.03 (nothing is). Levels outside teach and tell nothing (Dieleman et
+ * al. 2022, sec. 3.3). */
+size_t tt_ddpm_level(const struct tt_ddpm *ddpm, double place);
 /* ids of encoded rows as the denoiser wants them: [channels->n, n_channels]. */
 void tt_ddpm_ids(const struct tt_ddpm *ddpm, const struct tt_channels *channels, int32_t *ret);
 

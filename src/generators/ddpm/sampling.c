@@ -6,7 +6,7 @@
  * on `fresh` positions at a time until it is long enough. The seams between segments are as rare as
  * segments are long (at most SEGMENT_MAX events).
  *
- * Reverse steps at `sample_steps` levels T = t_S > ... > t_1 > t_0 = 0. ANCESTRAL: draw every
+ * Reverse steps at `sample_steps` levels (tt_ddpm_level) down to 0. ANCESTRAL: draw every
  * channel of every unknown position from the predicted distribution, embed the draw as the estimate
  * of h0, and draw x_s from q(x_s | x_t, h0): the generative process that the cross-entropies train
  * (for discrete data, Austin et al. 2021 sec. 3). DDIM: h0 estimated from the network's eps (or h0)
@@ -89,7 +89,7 @@ static void draw_ids(struct sampler *s, struct tt_tensor *hidden, size_t windows
 }
 
 static size_t level_at(const struct tt_ddpm *ddpm, size_t i) { /* i: 0..sample_steps */
-  return TT_DDPM_STEPS * i / ddpm->sample_steps;
+  return i == 0 ? 0 : tt_ddpm_level(ddpm, (double)i / (double)ddpm->sample_steps);
 }
 
 /* Denoises positions prefix..length-1 of every window; s->ids holds the prefix before, all after.
@@ -121,6 +121,8 @@ static void denoise(struct sampler *s, size_t windows, size_t prefix, int32_t cp
   }
   for (size_t i = ddpm->sample_steps; i > 0; i--) {
     size_t t = level_at(ddpm, i), to = level_at(ddpm, i - 1);
+    if (to == t) /* levels are whole numbers: a step too small to be one */
+      continue;
     for (size_t w = 0; w < windows; w++)
       levels[w] = t;
     tt_compute_begin(s->compute, false, 0);
@@ -165,32 +167,52 @@ static void denoise(struct sampler *s, size_t windows, size_t prefix, int32_t cp
   }
 }
 
+/* A real context to begin a segment of this CPU with: [length - fresh, n_channels]. */
+static const int32_t *draw_context(const struct sampler *s, uint16_t cpu, uint64_t round) {
+  const struct tt_ddpm *ddpm = s->ddpm;
+  size_t each = (ddpm->base.context - ddpm->fresh) * ddpm->denoiser.config.n_channels;
+  size_t same = 0, k = 0;
+  for (size_t i = 0; i < ddpm->n_contexts; i++)
+    same += ddpm->context_cpu[i] == cpu;
+  bool any = ddpm->base.stream == TT_STREAM_MERGED || same == 0;
+  struct tt_rng rng;
+  tt_rng_init(&rng, s->config->seed ^ 0x636f6e74657874, round);
+  size_t left = (size_t)tt_rng_below(&rng, any ? ddpm->n_contexts : same);
+  while (!(any || ddpm->context_cpu[k] == cpu) || left-- > 0)
+    k++;
+  return ddpm->contexts + k * each;
+}
+
 /* Appends a round of segments to a stream's queue. */
 static enum tt_status refill(struct sampler *s, size_t stream) {
   const struct tt_ddpm *ddpm = s->ddpm;
   struct queue *q = &s->queues[stream];
   size_t n = ddpm->denoiser.config.n_channels, length = ddpm->base.context;
-  size_t fresh = ddpm->fresh, capacity = s->segment + length, made = 0;
-  for (uint64_t window = 0; made < s->segment; window++) {
+  size_t fresh = ddpm->fresh, prefix = length - fresh, capacity = s->segment + length;
+  uint64_t first_round = (uint64_t)stream << 32 | q->refills << 20;
+  /* s->out: for each segment its context, then what is made */
+  for (size_t w = 0; w < BATCH; w++)
+    memcpy(s->out + w * capacity * n,
+           draw_context(s, s->stream_cpu[stream], first_round | (uint64_t)w),
+           prefix * n * sizeof *s->ids);
+  for (size_t made = 0; made < s->segment; made += fresh) {
     if (tt_interrupted())
       return tt_fail(TT_INTERRUPTED, "interrupted");
-    size_t prefix = made == 0 ? 0 : length - fresh;
-    for (size_t w = 0; w < BATCH && prefix; w++)
-      memcpy(s->ids + w * length * n, s->out + (w * capacity + made - prefix) * n,
-             prefix * n * sizeof *s->ids);
-    uint64_t round = (uint64_t)stream << 32 | q->refills << 20 | window;
-    denoise(s, BATCH, prefix, s->stream_cpu[stream], round);
     for (size_t w = 0; w < BATCH; w++)
-      memcpy(s->out + (w * capacity + made) * n, s->ids + (w * length + prefix) * n,
-             (length - prefix) * n * sizeof *s->ids);
-    made += length - prefix;
+      memcpy(s->ids + w * length * n, s->out + (w * capacity + made) * n,
+             prefix * n * sizeof *s->ids);
+    denoise(s, BATCH, prefix, s->stream_cpu[stream], first_round + made / fresh);
+    for (size_t w = 0; w < BATCH; w++)
+      memcpy(s->out + (w * capacity + made + prefix) * n, s->ids + (w * length + prefix) * n,
+             fresh * n * sizeof *s->ids);
   }
   q->refills++;
   q->n = q->next = 0;
   if (tt_grow(&q->ids, &q->capacity, BATCH * s->segment * n, sizeof *q->ids))
     return tt_fail(TT_NO_MEMORY, "out of memory");
   for (size_t w = 0; w < BATCH; w++)
-    memcpy(q->ids + w * s->segment * n, s->out + w * capacity * n, s->segment * n * sizeof *q->ids);
+    memcpy(q->ids + w * s->segment * n, s->out + (w * capacity + prefix) * n,
+           s->segment * n * sizeof *q->ids);
   q->n = BATCH * s->segment;
   return TT_OK;
 }

@@ -20,6 +20,23 @@ void tt_schedule_forward(const struct tt_schedule *schedule, size_t t, float *re
   *ret_noise = (float)sqrt(1 - schedule->abar[t]);
 }
 
+static double log_snr(const struct tt_schedule *schedule, size_t t) {
+  return log(schedule->abar[t]) - log1p(-schedule->abar[t]);
+}
+
+size_t tt_schedule_level(const struct tt_schedule *schedule, double snr) {
+  double wanted = log(snr);
+  size_t low = 1, high = TT_DDPM_STEPS; /* the ratio falls with t */
+  while (high - low > 1) {
+    size_t middle = (low + high) / 2;
+    if (log_snr(schedule, middle) > wanted)
+      low = middle;
+    else
+      high = middle;
+  }
+  return log_snr(schedule, low) - wanted < wanted - log_snr(schedule, high) ? low : high;
+}
+
 struct tt_schedule_back tt_schedule_ddim(const struct tt_schedule *schedule, size_t t, size_t s) {
   TT_ASSERT(s < t && t <= TT_DDPM_STEPS);
   double at = schedule->abar[t], as = schedule->abar[s];

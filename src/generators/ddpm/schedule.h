@@ -23,6 +23,9 @@ void tt_schedule_linear(struct tt_schedule *ret);
 /* x_t = signal * h0 + noise * eps. t: 0..T */
 void tt_schedule_forward(const struct tt_schedule *schedule, size_t t, float *ret_signal,
                          float *ret_noise);
+/* The level t in 1..T whose signal-to-noise ratio abar_t / (1 - abar_t) is nearest to snr on a
+ * logarithmic scale. */
+size_t tt_schedule_level(const struct tt_schedule *schedule, double snr);
 /* x_s = from_h0 * h0 + from_x * x_t + fresh * z, z ~ N(0, I); 0 <= s < t. */
 struct tt_schedule_back {
   float from_h0, from_x, fresh;

@@ -52,13 +52,12 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* A prefix is absent in an eighth of the windows; else its length is uniform among those that leave
- * at least `fresh` and at most twice as many positions unknown. */
+/* The known past's length is uniform among those that leave at least `fresh` and at most twice as
+ * many positions unknown. */
 static size_t draw_prefix(const struct tt_ddpm *ddpm, size_t length, struct tt_rng *rng) {
   size_t most = 2 * ddpm->fresh < length ? 2 * ddpm->fresh : length;
-  double none = tt_rng_uniform(rng);
   uint64_t unknown = ddpm->fresh + tt_rng_below(rng, most - ddpm->fresh + 1);
-  return none < 0.125 ? 0 : length - (size_t)unknown;
+  return length - (size_t)unknown;
 }
 
 /* Turns encoded windows into the denoiser's input; all draws come from stream (seed, step). */
@@ -72,8 +71,7 @@ static void make_batch(struct fit *fit, const struct tt_batch *batch, uint64_t s
   double offset = tt_rng_uniform(&rng);
   for (size_t w = 0; w < batch->n_windows; w++) {
     /* one level in every n-th of the range (low-discrepancy, Kingma et al. 2021) */
-    double level = ((double)w + offset) / (double)batch->n_windows;
-    fit->t[w] = 1 + (size_t)(level * TT_DDPM_STEPS);
+    fit->t[w] = tt_ddpm_level(ddpm, ((double)w + offset) / (double)batch->n_windows);
     fit->prefix[w] = draw_prefix(ddpm, batch->length, &rng);
     fit->cpus[w] = (int32_t)batch->channels.cpu[w * batch->length];
   }
