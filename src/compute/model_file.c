@@ -51,21 +51,34 @@ static bool count_of(const size_t *shape, size_t rank, size_t *ret) {
   return true;
 }
 
+/* Appends a tensor; its name is copied. */
+static enum tt_status add(struct tt_model_writer *writer, const char *name,
+                          struct tt_model_tensor tensor) {
+  tensor.name = tt_strdup(name);
+  if (!tensor.name || tt_grow(&writer->tensors, &writer->tensors_capacity, writer->n_tensors + 1,
+                              sizeof *writer->tensors)) {
+    tt_free(tensor.name);
+    return tt_fail(TT_NO_MEMORY, "tensor %s", name);
+  }
+  writer->tensors[writer->n_tensors++] = tensor;
+  return TT_OK;
+}
+
 enum tt_status tt_model_writer_add(struct tt_model_writer *writer, const char *name,
                                    const float *data, const size_t *shape, size_t rank) {
   size_t count;
   TT_ASSERT(rank <= TT_MODEL_MAX_RANK && count_of(shape, rank, &count) && count <= SIZE_MAX / 4);
-  char *copy = tt_strdup(name);
-  if (!copy || tt_grow(&writer->tensors, &writer->tensors_capacity, writer->n_tensors + 1,
-                       sizeof *writer->tensors)) {
-    tt_free(copy);
-    return tt_fail(TT_NO_MEMORY, "tensor %s", name);
-  }
-  struct tt_model_tensor *t = &writer->tensors[writer->n_tensors++];
-  *t = (struct tt_model_tensor){.name = copy, .rank = rank, .data = data};
+  struct tt_model_tensor tensor = {.rank = rank, .data = data};
   for (size_t i = 0; i < rank; i++)
-    t->shape[i] = shape[i];
-  return TT_OK;
+    tensor.shape[i] = shape[i];
+  return add(writer, name, tensor);
+}
+
+enum tt_status tt_model_writer_add_integers(struct tt_model_writer *writer, const char *name,
+                                            const int64_t *integers, size_t n) {
+  TT_ASSERT(n <= SIZE_MAX / sizeof *integers);
+  const struct tt_model_tensor tensor = {.rank = 1, .shape = {n}, .integers = integers};
+  return add(writer, name, tensor);
 }
 
 enum tt_status tt_model_writer_meta(struct tt_model_writer *writer, const char *key,
@@ -84,7 +97,17 @@ enum tt_status tt_model_writer_meta(struct tt_model_writer *writer, const char *
 static size_t tensor_bytes(const struct tt_model_tensor *t) {
   size_t count = 0;
   TT_ASSERT(count_of(t->shape, t->rank, &count));
-  return count * sizeof(float);
+  return count * (t->integers ? sizeof *t->integers : sizeof *t->data);
+}
+
+/* The order in the file: int64 vectors first, so that the data are aligned whatever their number.
+ */
+static const struct tt_model_tensor *in_file_order(const struct tt_model_writer *writer, size_t i) {
+  for (int integers = 1; integers >= 0; integers--)
+    for (size_t k = 0; k < writer->n_tensors; k++)
+      if ((writer->tensors[k].integers != NULL) == integers && i-- == 0)
+        return &writer->tensors[k];
+  return NULL;
 }
 
 /* The JSON header, padded; release with free(). */
@@ -97,14 +120,14 @@ static char *make_header(const struct tt_model_writer *writer) {
     ok = json_object_set(root, "__metadata__", meta) == 0;
   size_t offset = 0;
   for (size_t i = 0; ok && i < writer->n_tensors; i++) {
-    const struct tt_model_tensor *t = &writer->tensors[i];
+    const struct tt_model_tensor *t = in_file_order(writer, i);
     TT_ASSERT(!json_object_get(root, t->name)); /* names are unique */
     json_t *shape = json_array();
     for (size_t k = 0; ok && k < t->rank; k++)
       ok = json_array_append_new(shape, json_integer((json_int_t)t->shape[k])) == 0;
     size_t end = offset + tensor_bytes(t);
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
-                              "data_offsets", (json_int_t)offset, (json_int_t)end);
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->integers ? "I64" : "F32", "shape",
+                              shape, "data_offsets", (json_int_t)offset, (json_int_t)end);
     ok = ok && json_object_set_new(root, t->name, entry) == 0;
     offset = end;
   }
@@ -140,8 +163,10 @@ enum tt_status tt_model_write(const struct tt_model_writer *writer, const char *
     bytes[i] = (unsigned char)(length >> (8 * i));
   bool ok = file && fwrite(bytes, 8, 1, file) == 1 && fwrite(header, length, 1, file) == 1;
   for (size_t i = 0; ok && i < writer->n_tensors; i++) {
-    size_t size = tensor_bytes(&writer->tensors[i]);
-    ok = size == 0 || fwrite(writer->tensors[i].data, size, 1, file) == 1;
+    const struct tt_model_tensor *t = in_file_order(writer, i);
+    size_t size = tensor_bytes(t);
+    const void *data = t->integers ? (const void *)t->integers : t->data;
+    ok = size == 0 || fwrite(data, size, 1, file) == 1;
   }
   if (file && fclose(file) != 0)
     ok = false;
@@ -158,7 +183,7 @@ struct tt_model_file {
   char *path;
   unsigned char *map;
   size_t size;
-  float *copy; /* the data, where the file's are not aligned for floats */
+  void *copy; /* the data, where the file's are not aligned for numbers */
   struct tt_model_tensor *tensors;
   size_t n_tensors;
   struct tt_model_meta *meta;
@@ -208,15 +233,19 @@ static enum tt_status read_entry(struct tt_model_file *file, const char *name, c
   struct tt_model_tensor t = {.rank = json_array_size(shape)};
   if (!json_is_string(dtype) || !json_is_array(shape) || json_array_size(offsets) != 2)
     return bad(file, name, "not a tensor");
-  if (strcmp(json_string_value(dtype), "F32") != 0)
-    return bad(file, name, "not F32");
+  bool integers = strcmp(json_string_value(dtype), "I64") == 0;
+  if (!integers && strcmp(json_string_value(dtype), "F32") != 0)
+    return bad(file, name, "neither F32 nor I64");
+  if (integers && t.rank != 1)
+    return bad(file, name, "I64, but not a vector");
   if (t.rank > TT_MODEL_MAX_RANK)
     return bad(file, name, "too many dimensions");
   for (size_t i = 0; i < t.rank; i++)
     if (!size_value(json_array_get(shape, i), &t.shape[i]))
       return bad(file, name, "shape");
   size_t count, bytes;
-  if (!count_of(t.shape, t.rank, &count) || __builtin_mul_overflow(count, sizeof(float), &bytes))
+  if (!count_of(t.shape, t.rank, &count) ||
+      __builtin_mul_overflow(count, integers ? sizeof(int64_t) : sizeof(float), &bytes))
     return bad(file, name, "shape is too large");
   if (!size_value(json_array_get(offsets, 0), &span->begin) ||
       !size_value(json_array_get(offsets, 1), &span->end) || span->begin > span->end ||
@@ -224,7 +253,12 @@ static enum tt_status read_entry(struct tt_model_file *file, const char *name, c
     return bad(file, name, "offsets lie outside the file");
   if (span->end - span->begin != bytes)
     return bad(file, name, "shape and offsets disagree");
-  t.data = (const float *)(const void *)(data + span->begin);
+  if (span->begin % (integers ? sizeof(int64_t) : sizeof(float)))
+    return bad(file, name, "not aligned to its numbers");
+  if (integers)
+    t.integers = (const int64_t *)(const void *)(data + span->begin);
+  else
+    t.data = (const float *)(const void *)(data + span->begin);
   t.name = tt_strdup(name);
   if (!t.name)
     return tt_fail(TT_NO_MEMORY, "%s", file->path);
@@ -271,14 +305,14 @@ static enum tt_status parse(struct tt_model_file *file) {
     status = bad(file, "", "header is not an object");
     goto cleanup;
   }
-  if ((uintptr_t)data % sizeof(float)) { /* the format does not promise alignment */
+  if ((uintptr_t)data % sizeof(int64_t)) { /* the format does not promise alignment */
     file->copy = tt_alloc(data_size, 1);
     if (!file->copy) {
       status = tt_fail(TT_NO_MEMORY, "%s", file->path);
       goto cleanup;
     }
     memcpy(file->copy, data, data_size);
-    data = (const unsigned char *)file->copy;
+    data = file->copy;
   }
   file->tensors = tt_calloc(json_object_size(root), sizeof *file->tensors);
   spans = tt_calloc(json_object_size(root), sizeof *spans);
@@ -403,7 +437,8 @@ enum tt_status tt_params_load(struct tt_params *params, const char *prefix,
         return tt_fail(TT_NO_MEMORY, "parameter %s", param->name);
       const struct tt_model_tensor *t = tt_model_find(file, name);
       tt_free(name);
-      if (!t || t->rank != 2 || t->shape[0] != param->rows || t->shape[1] != param->cols)
+      if (!t || !t->data || t->rank != 2 || t->shape[0] != param->rows ||
+          t->shape[1] != param->cols)
         return tt_fail(TT_BAD_INPUT, "%s: %s%s is missing or not %zu x %zu", file->path, prefix,
                        param->name, param->rows, param->cols);
       if (pass == 1)
