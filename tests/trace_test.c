@@ -410,6 +410,32 @@ static void test_several_folders(void **state) {
   tt_free(two);
 }
 
+/* LTTng's rotation leaves a trace in chunks: folders of one UUID, each with a piece of every
+ * stream.
+ */
+static void test_chunks_of_one_trace(void **state) {
+  (void)state;
+  char *above = path_of("rotated");
+  for (int i = 0; i < 2; i++) {
+    char *chunk = tt_format("%s/chunk-%d/kernel", above, i);
+    struct ctf c;
+    ctf_begin(&c, chunk, KIND_LTTNG, 14, 500);
+    uint64_t t = 100 * (uint64_t)i;
+    c.streams[0].packets = (uint64_t)i;
+    ctf_packet(&c, 0, t + 10, 0);
+    if (i == 0)
+      ctf_put(&c, 0, 10, L_SWITCH, "cici", "x", 1, "y", 2);
+    ctf_put(&c, 0, t + 30, L_IRQ, "i", 1);
+    ctf_packet_end(&c, 0, t + 30);
+    ctf_end(&c);
+    tt_free(chunk);
+  }
+  assert_lines(above, "10 0 1 x sched_switch -\n"
+                      "30 0 2 y irq_handler_entry -\n"
+                      "130 0 2 y irq_handler_entry -\n");
+  tt_free(above);
+}
+
 static void sum_of(const char *path, char hex[65]) {
   struct tt_trace_reader *reader;
   struct tt_trace_reader_options options = {.checksum = true};
@@ -803,6 +829,7 @@ int main(void) {
       cmocka_unit_test(test_lost_events),
       cmocka_unit_test(test_order_is_babeltrace2s),
       cmocka_unit_test(test_several_folders),
+      cmocka_unit_test(test_chunks_of_one_trace),
       cmocka_unit_test(test_checksum),
       cmocka_unit_test(test_sha256),
       cmocka_unit_test(test_look_ahead_is_bounded),

@@ -346,15 +346,26 @@ static inline bool head_before(const struct decoder *a, const struct decoder *b)
   return a->head.ts < b->head.ts || (a->head.ts == b->head.ts && a->rank < b->rank);
 }
 
+/* Time since the origin; only a damaged clock description makes it overflow. */
+static inline enum tt_status since_origin(const struct tt_trace_reader *r, int64_t ts,
+                                          int64_t *ret) {
+  if (__builtin_sub_overflow(ts, r->origin, ret))
+    return tt_fail(TT_BAD_INPUT, "%s: impossible time stamp %lld ns", r->path, (long long)ts);
+  return TT_OK;
+}
+
 static enum tt_status take_gap(struct tt_trace_reader *r, const struct decoder *d) {
+  struct tt_gap gap = {.lost = (uint64_t)d->head.ret, .cpu = d->head.cpu};
+  enum tt_status status = since_origin(r, d->head.ts, &gap.begin);
+  if (!status)
+    status = since_origin(r, d->aux.end, &gap.end);
+  if (status)
+    return status;
   if (tt_grow(&r->gaps, &r->gaps_capacity, r->n_gaps + 1, sizeof *r->gaps) != 0)
     return out_of_memory(r);
-  r->gaps[r->n_gaps++] = (struct tt_gap){.begin = d->head.ts - r->origin,
-                                         .end = d->aux.end - r->origin,
-                                         .lost = (uint64_t)d->head.ret,
-                                         .cpu = d->head.cpu};
-  r->counts.lost_events += (uint64_t)d->head.ret;
-  return d->head.role ? tt_sched_state_gap(r->state, d->head.cpu, d->aux.end - r->origin) : TT_OK;
+  r->gaps[r->n_gaps++] = gap;
+  r->counts.lost_events += gap.lost;
+  return d->head.role ? tt_sched_state_gap(r->state, gap.cpu, gap.end) : TT_OK;
 }
 
 static inline uint32_t comm_of(const struct decoder *d, uint32_t id) {
@@ -369,12 +380,14 @@ static enum tt_status take(struct tt_trace_reader *r, struct decoder *d) {
   uint32_t event = d->event_ids[w->event];
   if (event > UINT16_MAX)
     return tt_fail(TT_BAD_INPUT, "%s: more than 65536 event names", r->path);
-  struct tt_event e = {.ts = w->ts - r->origin,
-                       .ret = w->ret,
+  struct tt_event e = {.ret = w->ret,
                        .tid = w->tid,
                        .comm = comm_of(d, w->comm),
                        .event = (uint16_t)event,
                        .cpu = w->cpu};
+  enum tt_status status = since_origin(r, w->ts, &e.ts);
+  if (status)
+    return status;
   bool deliver = w->type == TT_WIRE_EVENT;
   r->counts.pseudo_events += !deliver;
   if (w->role != TT_ROLE_NONE) {
