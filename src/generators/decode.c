@@ -126,7 +126,6 @@ void tt_decoder_free(struct tt_decoder *decoder) {
   tt_free(decoder->by_comm);
   tt_free(decoder->comm_first);
   tt_free(decoder->idle);
-  tt_free(decoder->everyone);
   tt_free(decoder);
 }
 
@@ -143,6 +142,12 @@ bool tt_decoder_may_run(const struct tt_decoder *decoder, uint32_t thread, uint1
   if (cast->tid == TT_TID_NONE)
     return true;
   return cast->tid == 0 ? cast->cpu == cpu : decoder->threads[thread].on_cpu < 0;
+}
+
+void tt_decoder_enter(struct tt_decoder *decoder, uint16_t cpu, uint32_t thread) {
+  TT_ASSERT(decoder->cpus[cpu].open && tt_decoder_may_run(decoder, thread, cpu));
+  decoder->cpus[cpu] = (struct cpu_state){.thread = thread, .open = false};
+  decoder->threads[thread].on_cpu = cpu;
 }
 
 uint16_t tt_decoder_inside(const struct tt_decoder *decoder, uint32_t thread, bool *ret_known) {
@@ -273,6 +278,8 @@ static void follow(struct tt_decoder *decoder, const struct tt_sample *sample, u
     break;
   case TT_ROLE_THREAD_EXIT:
     thread->exiting = true;
+    thread->inside = NO_EVENT;
+    thread->inside_known = false;
     break;
   case TT_ROLE_SWITCH:
   case TT_ROLE_OTHER:

@@ -47,6 +47,9 @@ void tt_decoder_next(struct tt_decoder *decoder, int64_t ts, const struct tt_sam
 bool tt_decoder_open(const struct tt_decoder *decoder, uint16_t cpu);
 /* The thread that runs on `cpu` or ran last (where open); TT_THREAD_ANY before the first. */
 uint32_t tt_decoder_running(const struct tt_decoder *decoder, uint16_t cpu);
+/* Puts `thread`, which may run there, on an open CPU ahead of its next event: that sample's own
+ * thread, comm and bucket don't matter any more. */
+void tt_decoder_enter(struct tt_decoder *decoder, uint16_t cpu, uint32_t thread);
 /* True when `thread` may be put on `cpu` now: runs nowhere else; idle threads on their CPU only. */
 bool tt_decoder_may_run(const struct tt_decoder *decoder, uint32_t thread, uint16_t cpu);
 /* The event id of the syscall entry the thread is inside of; UINT16_MAX: none, or unknown when

@@ -103,8 +103,6 @@ enum tt_status tt_merge_run(const struct tt_sample_source *source, const int64_t
     size_t n = events - done < BATCH ? (size_t)(events - done) : BATCH;
     for (size_t i = 0; i < n; i++) {
       struct entry *next = &heap.entries[0];
-      if (source->resolve)
-        source->resolve(source->user, next->stream, decoder, &next->sample);
       tt_decoder_next(decoder, next->ts, &next->sample, &batch[i]);
       if (done + i + 1 == events)
         break;

@@ -10,19 +10,14 @@
 #include "generators/decode.h"
 #include "generators/generator.h"
 
-/* Endless streams of samples. `next` gives the next sample of one stream; it is called for every
- * stream once to begin with, then for the stream whose event was just taken, so a source may fill
- * many streams ahead at once and hand out of its buffers. */
+/* Endless streams of samples. `next` gives the next sample of one stream: it is called for every
+ * stream once to begin with, then for the stream whose event was just decoded, before any other
+ * event is. So a source may fill many streams ahead at once and hand out of its buffers, or look at
+ * the decoder to see what runs where at that time. */
 struct tt_sample_source {
   void *user;
   size_t n_streams;
   enum tt_status (*next)(void *user, size_t stream, struct tt_sample *ret);
-  /* May be NULL. Completes a sample just before it is decoded, in merged order, when it is known
-   * what runs where: sets sample->thread where the CPU's thread is open (a cast index that
-   * tt_decoder_may_run, or TT_THREAD_ANY to leave it to the decoder), and whatever depends on it.
-   */
-  void (*resolve)(void *user, size_t stream, const struct tt_decoder *decoder,
-                  struct tt_sample *sample);
 };
 
 /* Writes exactly `events` events. begin[n_streams]: ns, where each stream's time starts (its first

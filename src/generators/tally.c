@@ -198,12 +198,18 @@ bool tt_backoff_draw(const struct tt_tally_row *rows, size_t n, struct tt_rng *r
 }
 
 double tt_backoff_probability(const struct tt_tally_row *rows, size_t n, int64_t value,
-                              double floor) {
+                              bool leave_out, double floor) {
   double p = floor;
-  for (size_t i = n; i-- > 0;)
-    if (rows[i].n) {
-      double distinct = (double)rows[i].n, total = (double)tt_tally_total(&rows[i]);
-      p = ((double)tt_tally_count(&rows[i], value) + distinct * p) / (total + distinct);
+  for (size_t i = n; i-- > 0;) {
+    uint64_t count = rows[i].n ? tt_tally_count(&rows[i], value) : 0;
+    uint64_t total = tt_tally_total(&rows[i]), distinct = rows[i].n;
+    if (leave_out && count > 0) {
+      distinct -= count == 1;
+      count--;
+      total--;
     }
+    if (total > 0)
+      p = ((double)count + (double)distinct * p) / (double)(total + distinct);
+  }
   return p;
 }

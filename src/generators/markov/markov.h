@@ -1,0 +1,162 @@
+/* The generator `markov`: counting, done well. The rival every learned generator has to beat.
+ *
+ *   events   order-k n-gram over each CPU's stream (or the merged one), Witten-Bell back-off: first
+ *            that of the running thread alone, then that of all threads, each refined after full
+ *            contexts by the system call the thread is in
+ *   dt       empirical, given (CPU, previous event, event), backing off to (previous, event), event
+ *   cpu      that of the stream; merged: given (previous CPU, previous event, event)
+ *   thread   chosen at a switch, given the thread that leaves, the CPU and the two events before,
+ *            Witten-Bell mixed (TT_MARKOV_TURN_LEVELS); among those that run nowhere else
+ *   comm     the thread's (decode.h)
+ *   ret      given (event, comm), backing off to event
+ *
+ * Nothing is counted across a gap. Memory is bounded by limits on contexts, pairs and samples. */
+#ifndef GENERATORS_MARKOV_MARKOV_H
+#define GENERATORS_MARKOV_MARKOV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "dataset/dataset.h"
+#include "generators/cast.h"
+#include "generators/generator.h"
+#include "generators/markov/delays.h"
+#include "generators/ngram.h"
+#include "generators/tally.h"
+
+#define TT_MARKOV_MAX_ORDER 6
+#define TT_MARKOV_STARTS 8                  /* real contexts to begin with, per stream */
+#define TT_MARKOV_IDLE UINT32_C(0xffffff)   /* "the idle thread of that CPU" among threads */
+#define TT_MARKOV_NO_EVENT UINT16_C(0xffff) /* not known: the stream had just begun */
+
+struct tt_markov_history { /* the last events of a stream since it began, or since a gap */
+  uint16_t events[TT_MARKOV_MAX_ORDER]; /* [0]: the last */
+  uint32_t n;
+};
+
+struct tt_markov_start { /* a stream's state after some real event */
+  struct tt_markov_history history;
+  uint32_t thread; /* cast index: who ran there, TT_THREAD_ANY: unknown */
+  uint16_t cpu;
+};
+
+struct tt_markov_recent { /* the last events of a CPU */
+  uint16_t events[3];     /* [0]: the last; TT_MARKOV_NO_EVENT: not known */
+};
+
+struct tt_markov_starts {
+  uint32_t n; /* 0: the stream never had an event */
+  struct tt_markov_start starts[TT_MARKOV_STARTS];
+};
+
+struct tt_markov {
+  struct tt_generator base;
+  bool backoff;   /* false: the longest known context alone decides */
+  uint32_t order; /* events that decide, the next one included */
+  bool own;       /* each thread has its own n-gram before the common one (CPU streams) */
+  uint32_t floor; /* contexts of no more symbols don't back off while drawing */
+  struct tt_cast cast;
+  struct tt_ngram common;  /* contexts [event, the one before, ..., call] */
+  struct tt_ngram threads; /* contexts [thread, event, the one before, ..., call] */
+  struct tt_delays delays;
+  struct tt_tally turns;           /* key tt_markov_turn_key: next thread or TT_MARKOV_IDLE */
+  struct tt_tally rets;            /* key tt_markov_ret_key: return value */
+  struct tt_tally cpus;            /* key tt_markov_cpu_key: CPU (merged stream only) */
+  struct tt_markov_starts *starts; /* [n_streams] */
+  size_t n_streams;                /* base.cpu_limit, or 1 */
+  /* derived by tt_markov_index() */
+  uint32_t *idle; /* [cpu_limit] idle thread, or TT_THREAD_ANY */
+};
+
+extern const struct tt_generator_ops tt_markov_ops;
+
+/* ---- keys: level 0 is the most specific ---- */
+#define TT_MARKOV_TURN_LEVELS 6
+/* before, earlier: the two events before the switch. */
+static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint16_t cpu,
+                                          uint16_t before, uint16_t earlier) {
+  uint64_t tag = (uint64_t)level << 60, who = (uint64_t)leaving << 32, where = (uint64_t)cpu << 32;
+  uint64_t pair = (uint64_t)before << 16 | earlier;
+  switch (level) {
+  case 0:
+    return tag | who | pair;
+  case 1:
+    return tag | who | before;
+  case 2:
+    return tag | who;
+  case 3:
+    return tag | where | pair;
+  case 4:
+    return tag | where | before;
+  default:
+    return tag | where;
+  }
+}
+#define TT_MARKOV_DELAY_LEVELS 3
+static inline uint64_t tt_markov_delay_key(unsigned level, uint16_t cpu, uint16_t previous,
+                                           uint16_t event) {
+  uint64_t tag = (uint64_t)level << 60 | event;
+  if (level < 2)
+    tag |= (uint64_t)previous << 16;
+  if (level < 1)
+    tag |= (uint64_t)cpu << 32;
+  return tag;
+}
+#define TT_MARKOV_RET_LEVELS 2
+static inline uint64_t tt_markov_ret_key(unsigned level, uint16_t event, uint32_t comm) {
+  return level == 0 ? (uint64_t)event << 32 | comm : (uint64_t)1 << 60 | event;
+}
+#define TT_MARKOV_CPU_LEVELS 3
+static inline uint64_t tt_markov_cpu_key(unsigned level, uint16_t previous_cpu, uint16_t previous,
+                                         uint16_t event) {
+  return tt_markov_delay_key(level == 2 ? 2 : 0, previous_cpu, level == 0 ? previous : 0, event) |
+         (uint64_t)level << 60;
+}
+
+/* The events before the last switch of a CPU, as tt_markov_turn_key wants them; where no event
+ * switches threads, those before the next event. */
+static inline const uint16_t *tt_markov_before(const struct tt_markov *markov,
+                                               const struct tt_markov_recent *recent) {
+  return recent->events + (markov->cast.switches ? 1 : 0);
+}
+static inline void tt_markov_remember(struct tt_markov_recent *recent, uint16_t event) {
+  recent->events[2] = recent->events[1];
+  recent->events[1] = recent->events[0];
+  recent->events[0] = event;
+}
+
+static inline void tt_markov_push(struct tt_markov_history *history, uint16_t event) {
+  for (int i = TT_MARKOV_MAX_ORDER - 1; i > 0; i--)
+    history->events[i] = history->events[i - 1];
+  history->events[0] = event;
+  history->n += history->n < TT_MARKOV_MAX_ORDER;
+}
+
+/* Which system call a thread is in: the entry's id, or: */
+#define TT_MARKOV_NO_CALL UINT32_C(0xffff)
+#define TT_MARKOV_CALL_UNKNOWN UINT32_C(0xfffe)
+
+/* ---- the parts (learn.c, sample.c, model.c) ---- */
+/* Counts everything in the training dataset; the options are set in `markov`, the rest zeroed. */
+enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_config *config);
+/* Builds what is derived, checking that ids of the counts are in range (TT_BAD_INPUT). */
+enum tt_status tt_markov_index(struct tt_markov *markov);
+enum tt_status tt_markov_generate(const struct tt_generator *generator,
+                                  const struct tt_generate_config *config,
+                                  const struct tt_event_sink *sink);
+/* The contexts of the next event of a stream: common, and the thread's own (n = 0 when it isn't
+ * known). */
+void tt_markov_contexts(const struct tt_markov *markov, const struct tt_markov_history *history,
+                        uint32_t thread, uint32_t call, struct tt_ngram_context *common,
+                        struct tt_ngram_context *own);
+/* Their rows, the most specific first; contexts of fewer than `shortest` events are left out. */
+void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_history *history,
+                    uint32_t thread, uint32_t call, uint32_t shortest, struct tt_ngram_rows *ret);
+/* Mean -log P(event | context), nats, over at most `limit` events (0: all) of a dataset with the
+ * same dictionaries. leave_out: the dataset is the one learned from (leave-one-out counts). NaN
+ * when there are no events or no memory. */
+double tt_markov_cross_entropy(const struct tt_markov *markov, const struct tt_dataset *dataset,
+                               bool leave_out, uint64_t limit);
+
+#endif

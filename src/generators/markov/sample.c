@@ -1,0 +1,234 @@
+/* Drawing from the counts, one event of one stream at a time, in merged order: what runs where at
+ * that time decides who may be chosen next (merge.h, decode.h). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "generators/decode.h"
+#include "generators/markov/markov.h"
+#include "generators/merge.h"
+
+#define THREAD_TRIES 12 /* draws of a thread before all that were seen are weighed */
+#define NO_EVENT UINT16_MAX
+
+struct sampled_stream {
+  struct tt_markov_history history;
+  struct tt_rng rng;
+  const struct tt_markov_start *start;
+  uint16_t cpu; /* of the last sample */
+};
+
+struct sampler {
+  const struct tt_markov *markov;
+  struct tt_decoder *decoder;
+  struct sampled_stream *streams;  /* [n_streams] those that have events */
+  struct tt_markov_recent *recent; /* [cpu_limit] */
+  size_t n_streams;
+};
+
+/* ---- threads ---- */
+
+static uint32_t thread_of(const struct tt_markov *markov, int64_t turn, uint16_t cpu) {
+  return turn == TT_MARKOV_IDLE ? markov->idle[cpu] : (uint32_t)turn;
+}
+
+static bool may_enter(const struct sampler *sampler, uint32_t thread, uint16_t cpu,
+                      uint32_t leaving) {
+  return thread != TT_THREAD_ANY && (thread != leaving || !sampler->markov->cast.switches) &&
+         tt_decoder_may_run(sampler->decoder, thread, cpu);
+}
+
+/* Of those of a row that may run, one in proportion to its count, or TT_THREAD_ANY. */
+static uint32_t draw_free(const struct sampler *sampler, const struct tt_tally_row *row,
+                          uint16_t cpu, uint32_t leaving, struct tt_rng *rng) {
+  uint32_t chosen = TT_THREAD_ANY;
+  uint64_t weight = 0;
+  for (size_t i = 0; i < row->n; i++) {
+    uint32_t thread = thread_of(sampler->markov, row->values[i], cpu);
+    if (!may_enter(sampler, thread, cpu, leaving))
+      continue;
+    weight += tt_tally_at(row, i);
+    if (tt_rng_below(rng, weight) < tt_tally_at(row, i))
+      chosen = thread;
+  }
+  return chosen;
+}
+
+/* Who comes after `leaving` on that CPU; TT_THREAD_ANY: nobody of those who ever did is free. */
+static uint32_t choose_thread(const struct sampler *sampler, uint16_t cpu, uint32_t leaving,
+                              struct tt_rng *rng) {
+  const struct tt_markov *markov = sampler->markov;
+  const uint16_t *before = tt_markov_before(markov, &sampler->recent[cpu]);
+  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
+  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
+    rows[level] = tt_tally_find(&markov->turns,
+                                tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
+  for (int i = 0; i < THREAD_TRIES; i++) {
+    int64_t turn;
+    if (!tt_backoff_draw(rows, TT_MARKOV_TURN_LEVELS, rng, &turn))
+      break;
+    uint32_t thread = thread_of(markov, turn, cpu);
+    if (may_enter(sampler, thread, cpu, leaving))
+      return thread;
+  }
+  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
+    uint32_t thread = draw_free(sampler, &rows[level], cpu, leaving, rng);
+    if (thread != TT_THREAD_ANY)
+      return thread;
+  }
+  return may_enter(sampler, markov->idle[cpu], cpu, leaving) ? markov->idle[cpu] : TT_THREAD_ANY;
+}
+
+/* Who runs on the CPU from now on, chosen first where it is open. TT_THREAD_ANY: the decoder's. */
+static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, uint16_t cpu) {
+  struct tt_decoder *decoder = sampler->decoder;
+  uint32_t running = tt_decoder_running(decoder, cpu), thread;
+  if (!tt_decoder_open(decoder, cpu))
+    return running;
+  bool begins = running == TT_THREAD_ANY && stream->start->cpu == cpu &&
+                stream->start->thread != TT_THREAD_ANY;
+  if (begins)
+    running = stream->start->thread;
+  uint16_t last = stream->start->history.events[0];
+  if (begins && sampler->markov->cast.events[last].role != TT_ROLE_SWITCH &&
+      tt_decoder_may_run(decoder, running, cpu))
+    thread = running; /* the start was taken from the middle of its turn */
+  else if (running == TT_THREAD_ANY)
+    return TT_THREAD_ANY;
+  else
+    thread = choose_thread(sampler, cpu, running, &stream->rng);
+  if (thread != TT_THREAD_ANY)
+    tt_decoder_enter(decoder, cpu, thread);
+  return thread;
+}
+
+/* ---- events ---- */
+
+static int64_t draw_delay(const struct tt_markov *markov, uint16_t cpu, uint16_t previous,
+                          uint16_t event, struct tt_rng *rng) {
+  struct tt_delay_row row = {0};
+  for (unsigned level = 0; level < TT_MARKOV_DELAY_LEVELS; level++) {
+    struct tt_delay_row found =
+        tt_delays_find(&markov->delays, tt_markov_delay_key(level, cpu, previous, event));
+    if (found.n == 0)
+      continue;
+    row = found;
+    /* few samples: lean on the next level */
+    if (found.n >= 32 || tt_rng_below(rng, found.n + 2) < found.n)
+      break;
+  }
+  return row.n ? tt_delays_draw(&row, rng) : 0;
+}
+
+static uint16_t draw_cpu(const struct tt_markov *markov, uint16_t previous_cpu, uint16_t previous,
+                         uint16_t event, struct tt_rng *rng) {
+  struct tt_tally_row rows[TT_MARKOV_CPU_LEVELS];
+  for (unsigned level = 0; level < TT_MARKOV_CPU_LEVELS; level++)
+    rows[level] =
+        tt_tally_find(&markov->cpus, tt_markov_cpu_key(level, previous_cpu, previous, event));
+  int64_t cpu = previous_cpu;
+  tt_backoff_draw(rows, TT_MARKOV_CPU_LEVELS, rng, &cpu);
+  return (uint16_t)cpu;
+}
+
+static int64_t draw_ret(const struct tt_markov *markov, uint16_t event, uint32_t comm,
+                        struct tt_rng *rng) {
+  const struct tt_cast_event *what = &markov->cast.events[event];
+  if (what->n_rets == 0 || (what->returns < 1 && tt_rng_uniform(rng) >= (double)what->returns))
+    return TT_RET_NONE;
+  struct tt_tally_row rows[TT_MARKOV_RET_LEVELS];
+  for (unsigned level = 0; level < TT_MARKOV_RET_LEVELS; level++)
+    rows[level] = tt_tally_find(&markov->rets, tt_markov_ret_key(level, event, comm));
+  int64_t ret = TT_RET_DRAW;
+  tt_backoff_draw(rows, TT_MARKOV_RET_LEVELS, rng, &ret);
+  return ret;
+}
+
+static uint16_t draw_event(const struct tt_markov *markov, const struct tt_ngram_rows *rows,
+                           struct tt_rng *rng) {
+  int64_t event;
+  bool drawn = tt_backoff_draw(rows->rows, markov->backoff ? rows->n : 1, rng, &event);
+  TT_ASSERT(drawn);
+  return (uint16_t)event;
+}
+
+static enum tt_status next(void *user, size_t which, struct tt_sample *ret) {
+  struct sampler *sampler = user;
+  const struct tt_markov *markov = sampler->markov;
+  struct sampled_stream *stream = &sampler->streams[which];
+  struct tt_markov_history *history = &stream->history;
+  struct tt_ngram_rows rows;
+  uint16_t previous = history->events[0], event;
+  uint32_t thread, shortest = markov->floor < history->n ? markov->floor : history->n;
+  if (markov->base.stream == TT_STREAM_MERGED) {
+    tt_markov_rows(markov, history, TT_THREAD_ANY, 0, shortest, &rows);
+    event = draw_event(markov, &rows, &stream->rng);
+    stream->cpu = draw_cpu(markov, stream->cpu, previous, event, &stream->rng);
+    thread = settle(sampler, stream, stream->cpu);
+  } else {
+    thread = settle(sampler, stream, stream->cpu);
+    bool known = false;
+    uint32_t call = thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN
+                                            : tt_decoder_inside(sampler->decoder, thread, &known);
+    tt_markov_rows(markov, history, thread, known ? call : TT_MARKOV_CALL_UNKNOWN, shortest, &rows);
+    event = draw_event(markov, &rows, &stream->rng);
+  }
+  uint32_t comm =
+      thread == TT_THREAD_ANY ? TT_COMM_NONE : tt_decoder_comm(sampler->decoder, thread);
+  *ret = (struct tt_sample){
+      .dt = draw_delay(markov, stream->cpu, previous, event, &stream->rng),
+      .ret = draw_ret(markov, event, comm, &stream->rng),
+      .comm = TT_COMM_NONE,
+      .thread = TT_THREAD_ANY,
+      .bucket = -1,
+      .event = event,
+      .cpu = stream->cpu,
+  };
+  tt_markov_push(history, event);
+  tt_markov_remember(&sampler->recent[stream->cpu], event);
+  return TT_OK;
+}
+
+static void begin_stream(struct sampler *sampler, size_t which, uint64_t seed) {
+  const struct tt_markov_starts *starts = &sampler->markov->starts[which];
+  struct sampled_stream *stream = &sampler->streams[sampler->n_streams++];
+  tt_rng_init(&stream->rng, seed, which);
+  stream->start = &starts->starts[tt_rng_below(&stream->rng, starts->n)];
+  stream->history = stream->start->history;
+  stream->cpu = stream->start->cpu;
+  if (sampler->markov->base.stream == TT_STREAM_CPU)
+    for (uint32_t i = 0; i < 3 && i < stream->history.n; i++)
+      sampler->recent[stream->cpu].events[i] = stream->history.events[i];
+}
+
+enum tt_status tt_markov_generate(const struct tt_generator *generator,
+                                  const struct tt_generate_config *config,
+                                  const struct tt_event_sink *sink) {
+  const struct tt_markov *markov = (const struct tt_markov *)generator;
+  struct sampler sampler = {.markov = markov};
+  size_t n_cpus = generator->cpu_limit;
+  enum tt_status status;
+  int64_t *begin = tt_alloc(markov->n_streams, sizeof *begin);
+  sampler.streams = tt_calloc(markov->n_streams, sizeof *sampler.streams);
+  sampler.recent = tt_alloc(n_cpus, sizeof *sampler.recent);
+  if (!begin || !sampler.streams || !sampler.recent) {
+    status = tt_fail(TT_NO_MEMORY, "%zu streams", markov->n_streams);
+    goto cleanup;
+  }
+  memset(sampler.recent, 0xff, n_cpus * sizeof *sampler.recent); /* TT_MARKOV_NO_EVENT */
+  for (size_t i = 0; i < markov->n_streams; i++) {
+    begin[i] = generator->begin_ns;
+    if (markov->starts[i].n)
+      begin_stream(&sampler, i, config->seed);
+  }
+  status = tt_decoder_new(&markov->cast, config->seed, &sampler.decoder);
+  if (status != TT_OK)
+    goto cleanup;
+  struct tt_sample_source source = {&sampler, sampler.n_streams, next};
+  status = tt_merge_run(&source, begin, sampler.decoder, config->events, config->progress, sink);
+cleanup:
+  tt_decoder_free(sampler.decoder);
+  tt_free(sampler.streams);
+  tt_free(sampler.recent);
+  tt_free(begin);
+  return status;
+}
