@@ -275,7 +275,7 @@ static void test_gradients(void **state) {
           continue;
         struct fixture f;
         prepare(&f, op, variant);
-        gradient_check(&f, sets[s], tt_op_name((enum tt_op)op), 25);
+        gradient_check(&f, sets[s], tt_op_name((enum tt_op)op), 12);
         fixture_end(&f);
       }
 }

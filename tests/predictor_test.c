@@ -41,7 +41,7 @@ static int remove_folder(void **state) {
 /* Event types are called "e0", "e1", ... */
 static struct tt_dataset *store(const char *name, const struct tt_event *events, size_t n,
                                 size_t types, const struct tt_gap *gap) {
-  char path[128], type[16];
+  char path[128], type[24];
   snprintf(path, sizeof path, "%s/%s", folder, name);
   struct tt_dataset_meta meta;
   struct tt_dataset_writer *writer;
@@ -211,7 +211,7 @@ static void test_window_contents(void **state) {
       assert_int_equal(targets[i], -1);
       continue;
     }
-    char type[16];
+    char type[24];
     snprintf(type, sizeof type, "e%u", events[54 + i].event);
     assert_int_equal(ids[2 * i], tt_names_find(&vocabulary->events, type));
     assert_true((ids[2 * i + 1] == tt_vocabulary_ret_none(vocabulary)) == (i != 4));

@@ -365,22 +365,35 @@ static void forget_decided(struct tt_path_solver *s, size_t row, struct tt_step 
 
 /* ---- the whole search ---- */
 
-/* need[t]: field 1 that any state of row t has still to pay. Each bad row b makes slot b - 1 or b
- * deviate, for 2 at least, charged in slots b - 2 .. b (an exchange is charged where it begins);
- * bad rows three apart do not share a charge. */
+/* need[t]: field 1 that any state of row t has still to pay, at least (a pending exchange: that of
+ * row t + 1). Each bad row b makes slot b - 1 or b deviate: by an exchange, charged where it
+ * begins, in slot b - 2, b - 1 or b; or, where none of the three is possible, by a substitution in
+ * slot b - 1 or b (an illegal row: in slot b). Charges in disjoint slots add up, so the most that
+ * disjoint ranges of slots add up to is a lower bound (weighted interval scheduling, from the
+ * right: worth[t] is that of ranges from slot t on). */
 static bool find_needs(struct tt_path_solver *s, const struct tt_path_problem *p) {
-  if (tt_grow(&s->need, &s->need_capacity, p->n, sizeof *s->need))
+  if (tt_grow(&s->need, &s->need_capacity, 2 * (p->n + 3), sizeof *s->need))
     return false;
-  uint32_t due = 0;
-  size_t last = SIZE_MAX;
-  memset(s->need, 0, p->n * sizeof *s->need);
+  const struct tt_constraints *c = s->graph->c;
+  uint32_t *worth = s->need + p->n; /* [n + 3] */
+  memset(worth, 0, (p->n + 3) * sizeof *worth);
+  bool possible[3] = {false, false, false}; /* exchanges of rows t, t + 1 (and one, two on) */
   for (size_t t = p->n; t-- > 0;) {
-    size_t b = t + 2;
-    if (b < p->n && p->rows[b].bad && (last == SIZE_MAX || b + 3 <= last)) {
-      last = b;
-      due += TT_PATH_EXCHANGE;
-    }
-    s->need[t] = due;
+    possible[2] = possible[1];
+    possible[1] = possible[0];
+    possible[0] = has_next(p, t) && exchange_price(c, &p->rows[t]) != NEVER;
+    uint32_t best = worth[t + 1], exchange = 0;
+    size_t b = t + 2; /* a bad row that an exchange may mend from here on */
+    if (b < p->n && p->rows[b].bad && (possible[0] || possible[1] || possible[2]))
+      exchange = TT_PATH_EXCHANGE + worth[b + 1];
+    s->need[t] = exchange > best ? exchange : best;
+    best = s->need[t];
+    bool before = t > 0 && exchange_price(c, &p->rows[t - 1]) != NEVER;
+    b = t + 1;
+    if (b < p->n && p->rows[b].bad && !(before || possible[0] || possible[1]) &&
+        TT_PATH_SUBSTITUTE + worth[b + 1] > best)
+      best = TT_PATH_SUBSTITUTE + worth[b + 1];
+    worth[t] = best;
   }
   return true;
 }
@@ -430,9 +443,10 @@ enum tt_path_verdict tt_path_solve(struct tt_path_solver *s, const struct tt_pat
                                    struct tt_step *steps) {
   enum tt_path_verdict verdict = TT_PATH_IMPOSSIBLE;
   s->failed = !find_needs(s, p);
+  static const unsigned above[] = {2, 5, 8}; /* room for no, one, two needless substitutions */
   bool bounded = p->n_bad <= BUDGET_BAD_MAX && p->n <= NORMALIZE_ROWS;
-  for (uint64_t factor = 1; !s->failed && bounded && factor <= 4; factor *= 2) {
-    s->budget = factor * TT_PATH_SUBSTITUTE * p->n_bad;
+  for (size_t i = 0; !s->failed && bounded && i < sizeof above / sizeof *above; i++) {
+    s->budget = s->need[p->n] + above[i]; /* worth[0] */
     if (search(s, p, steps, &verdict))
       return verdict;
   }

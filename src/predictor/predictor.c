@@ -14,6 +14,7 @@ const size_t tt_predictor_baseline_orders[TT_PREDICTOR_BASELINES] = {1, 2, 5};
 
 #define SCORING_WINDOWS 32   /* per inference pass */
 #define MAX_VAL_WINDOWS 1024 /* of 64 new events each; more say nothing more about when to stop */
+#define MAX_INTERVAL 1000    /* steps between validation scores, where an epoch is longer */
 #define WARMUP_STEPS 50
 #define FLOOR 0.05 /* of the peak learning rate, at the end of the schedule */
 
@@ -21,7 +22,7 @@ void tt_predictor_config_init(struct tt_predictor_config *ret) {
   *ret = (struct tt_predictor_config){.channels = TT_CHANNELS_ALL,
                                       .stream = TT_STREAM_MERGED,
                                       .context = 128,
-                                      .batch = 16,
+                                      .batch = 8,
                                       .layers = 4,
                                       .heads = 8,
                                       .width = 256,
@@ -186,6 +187,7 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
   size_t per_step = config->batch * config->context;
   size_t per_epoch = (size_t)(result->train_events / per_step);
   per_epoch = per_epoch ? per_epoch : 1;
+  size_t interval = per_epoch < MAX_INTERVAL ? per_epoch : MAX_INTERVAL;
   size_t total = config->steps ? config->steps : config->max_epochs * per_epoch;
   double begin = now(), best_loss = INFINITY;
   size_t without = 0;
@@ -209,7 +211,7 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
     result->train_loss =
         isnan(result->train_loss) ? value : 0.98 * result->train_loss + 0.02 * value;
     report(run, result->steps, total, now() - begin - result->eval_seconds, result->train_loss);
-    if (config->steps || (result->steps % per_epoch && result->steps < total))
+    if (config->steps || (result->steps % interval && result->steps < total))
       continue;
     double eval_begin = now(), val_loss;
     struct tt_scores scores;

@@ -18,7 +18,8 @@ enum { ARG_A, ARG_B, ARG_BIAS, ARG_C, ARGS };
 
 struct key {
   size_t m, n, k, a_row, a_col, b_row, b_col, c_row;
-  int in, out, bias, accumulate;
+  enum tt_dtype in, out;
+  int bias, accumulate;
 };
 
 struct entry {
@@ -120,7 +121,7 @@ static bool entry_make(struct entry *e, const struct key *key) {
   dnnl_post_ops_t ops = NULL;
   dnnl_primitive_desc_t pd = NULL;
   bool ok = false;
-  dnnl_data_type_t in = type_of((enum tt_dtype)key->in), out = type_of((enum tt_dtype)key->out);
+  dnnl_data_type_t in = type_of(key->in), out = type_of(key->out);
   if (!engine && dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
     goto cleanup;
   if (!stream && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) != dnnl_success)

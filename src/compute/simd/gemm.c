@@ -71,7 +71,7 @@ struct finish {
 };
 
 TT_SIMD_INLINE __mmask16 columns_mask(size_t width, size_t j) {
-  return width >= j + 16 ? (__mmask16)0xffff : (__mmask16)((1u << (width - j)) - 1);
+  return width >= j + 16 ? (__mmask16)0xffff : (__mmask16)(0xffffu >> (16 - (width - j)));
 }
 
 TT_SIMD static void finish_tile(const struct finish *f, const float *sums, size_t rows) {
