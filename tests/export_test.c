@@ -510,6 +510,36 @@ static void switches_wait_beyond_the_window(void **state) {
   dictionaries_release(&d);
 }
 
+/* Two CPUs wake a thread each; each runs its own. Then perf's late event: still the old thread. */
+static void wakeups_are_claimed_nearby(void **state) {
+  (void)state;
+  struct dictionaries d = {0};
+  struct tt_event events[] = {
+      event(&d, 10, 0, 0, "swapper/0", "sched_wakeup", TT_RET_NONE),
+      event(&d, 11, 0, 0, "swapper/0", "sched_wakeup", TT_RET_NONE),
+      event(&d, 12, 1, 0, "swapper/1", "sched_wakeup", TT_RET_NONE),
+      event(&d, 20, 0, 0, "swapper/0", "sched_switch", TT_RET_NONE),
+      event(&d, 21, 1, 0, "swapper/1", "sched_switch", TT_RET_NONE),
+      event(&d, 22, 0, 5, "first", "tick", TT_RET_NONE),
+      event(&d, 23, 1, 6, "there", "tick", TT_RET_NONE),
+      event(&d, 24, 0, 5, "first", "sched_switch", TT_RET_NONE),
+      event(&d, 25, 0, 5, "first", "tlb_flush", TT_RET_NONE),
+      event(&d, 26, 0, 7, "second", "tick", TT_RET_NONE),
+  };
+  char *path = path_of("near");
+  assert_int_equal(export_ctf(events, COUNT(events), &d, 1, path, false), TT_OK);
+  char *text = output_of(0, "babeltrace2 %s | grep -o 'tid = [567], prio = 20, target.*'", path);
+  assert_string_equal(text, "tid = 5, prio = 20, target_cpu = 0 }\n"
+                            "tid = 7, prio = 20, target_cpu = 0 }\n"
+                            "tid = 6, prio = 20, target_cpu = 1 }\n");
+  free(text);
+  text = output_of(0, "babeltrace2 %s | grep -o 'next_tid = [0-9]*'", path);
+  assert_string_equal(text, "next_tid = 5\nnext_tid = 6\nnext_tid = 7\n");
+  free(text);
+  tt_free(path);
+  dictionaries_release(&d);
+}
+
 static void gaps_are_discarded_events(void **state) {
   (void)state;
   struct dictionaries d = {0};
@@ -642,6 +672,7 @@ int main(void) {
       cmocka_unit_test(next_thread_is_who_runs_next),
       cmocka_unit_test(same_input_same_bytes),
       cmocka_unit_test(switches_wait_beyond_the_window),
+      cmocka_unit_test(wakeups_are_claimed_nearby),
       cmocka_unit_test(gaps_are_discarded_events),
       cmocka_unit_test(bad_input_is_refused),
       cmocka_unit_test(full_disk_leaves_nothing),

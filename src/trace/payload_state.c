@@ -4,13 +4,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "trace/payload_threads.h"
 
 #define MASK (TT_PAYLOAD_WINDOW - 1)
-#define NO_THREAD UINT32_MAX /* the idle thread, or unknown */
 #define ANY_CPU UINT32_MAX
-#define CLAIM_STEPS 64 /* how far back a claim looks, in unclaimed events of the kind */
-#define LATE_EVENTS 4  /* events after a switch that may still say the thread that left */
-#define FIRST_FD 3
+#define CLAIM_STEPS 64    /* how far back a claim looks, in unclaimed events of the kind */
+#define LATE_EVENTS 4     /* events after a switch that may still say the thread that left */
 #define PID_LIMIT 4194304 /* Linux's PID_MAX_LIMIT on 64 bits */
 #define STATE_SLEEPING 1
 #define STATE_DEAD 64
@@ -29,19 +28,6 @@ struct slot {
   uint16_t other_cpu, from_cpu;
   uint8_t prev_state;
   bool resolved; /* other_* are set */
-};
-
-struct thread {
-  uint64_t last_seen, switched_out, entry; /* positions */
-  int32_t tid;
-  uint32_t comm;      /* when last emitted */
-  uint32_t next_dead; /* queue of the dead that sched_process_free has not named */
-  int32_t fd;
-  uint16_t cpu; /* where it was last seen */
-  bool fresh;   /* not seen yet, or dead: the next event is a new thread's */
-  bool dying;   /* sched_process_exit seen, last switch not */
-  bool queued;  /* among the dead */
-  bool off;     /* its last emitted event was the switch away from it */
 };
 
 struct cpu {
@@ -76,10 +62,7 @@ struct tt_payload_state {
   unsigned char (*comms)[TT_PAYLOAD_COMM]; /* [n_comms] */
   int8_t *prios;                           /* [n_comms] */
   size_t n_comms;
-  struct thread *threads;
-  size_t n_threads, threads_capacity;
-  uint32_t *slots; /* open addressing by tid: thread + 1 */
-  size_t n_slots;
+  struct tt_payload_threads threads;
   struct cpu **cpus; /* by number; NULL: not seen */
   size_t cpus_capacity;
   uint32_t sleeper, first_dead, last_dead;
@@ -96,43 +79,16 @@ static const unsigned char *comm_bytes(const struct tt_payload_state *state, con
   return comm != TT_COMM_NONE ? state->comms[comm] : tid == 0 ? cpu->swapper : nothing;
 }
 
-static size_t thread_slot(const struct tt_payload_state *state, int32_t tid) {
-  size_t i = ((uint32_t)tid * 2654435761u) & (state->n_slots - 1);
-  while (state->slots[i] && state->threads[state->slots[i] - 1].tid != tid)
-    i = (i + 1) & (state->n_slots - 1);
-  return i;
-}
-
-static int grow_slots(struct tt_payload_state *state) {
-  size_t n = state->n_slots ? 2 * state->n_slots : 1024;
-  uint32_t *slots = tt_calloc(n, sizeof *slots);
-  if (!slots)
-    return -1;
-  tt_free(state->slots);
-  state->slots = slots;
-  state->n_slots = n;
-  for (size_t i = 0; i < state->n_threads; i++)
-    slots[thread_slot(state, state->threads[i].tid)] = (uint32_t)i + 1;
-  return 0;
-}
-
-/* The thread's index, added when new; NO_THREAD when memory is short. */
+/* The thread's index, added when new; TT_NO_THREAD when memory is short. */
 static uint32_t find_thread(struct tt_payload_state *state, struct cpu *cpu, int32_t tid) {
-  if (cpu->cached_tid == tid)
-    return cpu->cached_thread;
-  if (2 * (state->n_threads + 1) > state->n_slots && grow_slots(state))
-    return NO_THREAD;
-  size_t at = thread_slot(state, tid);
-  if (!state->slots[at]) {
-    if (tt_grow(&state->threads, &state->threads_capacity, state->n_threads + 1,
-                sizeof *state->threads))
-      return NO_THREAD;
-    state->threads[state->n_threads] = (struct thread){
-        .tid = tid, .comm = TT_COMM_NONE, .next_dead = NO_THREAD, .fd = FIRST_FD, .fresh = true};
-    state->slots[at] = (uint32_t)++state->n_threads;
+  if (cpu->cached_tid != tid) {
+    uint32_t thread = tt_payload_threads_add(&state->threads, tid);
+    if (thread == TT_NO_THREAD)
+      return thread;
+    cpu->cached_tid = tid;
+    cpu->cached_thread = thread;
   }
-  cpu->cached_tid = tid;
-  return cpu->cached_thread = state->slots[at] - 1;
+  return cpu->cached_thread;
 }
 
 static struct cpu *find_cpu(struct tt_payload_state *state, uint16_t number) {
@@ -146,7 +102,7 @@ static struct cpu *find_cpu(struct tt_payload_state *state, uint16_t number) {
   struct cpu *cpu = tt_calloc(1, sizeof *cpu);
   if (!cpu)
     return NULL;
-  cpu->sleeper = NO_THREAD;
+  cpu->sleeper = TT_NO_THREAD;
   cpu->child_tid = cpu->woken_tid = TT_TID_NONE;
   cpu->current_comm = TT_COMM_NONE;
   cpu->runtime_from = -1;
@@ -207,8 +163,8 @@ static void resolve(struct tt_payload_state *state, uint64_t position, const str
 }
 
 /* `e` is the first event of `thread` after the switch at position `at` to it. */
-static void switched_in(struct tt_payload_state *state, struct thread *thread, uint64_t at,
-                        const struct tt_event *e) {
+static void switched_in(struct tt_payload_state *state, struct tt_payload_thread *thread,
+                        uint64_t at, const struct tt_event *e) {
   uint64_t since = thread->last_seen;
   struct want any = {
       .lower = since, .upper = at, .batch = at, .cpu = ANY_CPU, .comm = TT_COMM_NONE};
@@ -274,7 +230,7 @@ static enum tt_status emit_slot(struct tt_payload_state *state, struct slot *slo
  * that is the one that left: no thread is switched to itself, but perf's first events after a
  * switch (tlb:tlb_flush) still have the old one. */
 static enum tt_status close_switch(struct tt_payload_state *state, struct cpu *cpu,
-                                   struct thread *thread, const struct tt_event *e,
+                                   struct tt_payload_thread *thread, const struct tt_event *e,
                                    enum tt_payload_kind kind) {
   struct slot *slot = cpu->holds ? &cpu->held : &state->window[cpu->open_switch & MASK];
   bool other = slot->event.tid != e->tid;
@@ -297,10 +253,10 @@ static enum tt_status close_switch(struct tt_payload_state *state, struct cpu *c
 static enum tt_status look_ahead(struct tt_payload_state *state, const struct tt_event *e) {
   struct cpu *cpu = find_cpu(state, e->cpu);
   uint64_t position = state->next;
-  uint32_t index = NO_THREAD;
-  if (!cpu || (e->tid > 0 && (index = find_thread(state, cpu, e->tid)) == NO_THREAD))
-    return tt_fail(TT_NO_MEMORY, "out of memory for the state of %zu threads", state->n_threads);
-  struct thread *thread = index == NO_THREAD ? NULL : &state->threads[index];
+  uint32_t index = TT_NO_THREAD;
+  if (!cpu || (e->tid > 0 && (index = find_thread(state, cpu, e->tid)) == TT_NO_THREAD))
+    return tt_fail(TT_NO_MEMORY, "out of memory for the state of %zu threads", state->threads.n);
+  struct tt_payload_thread *thread = index == TT_NO_THREAD ? NULL : &state->threads.list[index];
   enum tt_payload_kind kind = state->payload->classes[e->event].kind;
   if (cpu->open_switch) {
     enum tt_status status = close_switch(state, cpu, thread, e, kind);
@@ -355,21 +311,21 @@ static enum tt_status look_ahead(struct tt_payload_state *state, const struct tt
 static void some_sleeper(const struct tt_payload_state *state, const struct cpu *cpu,
                          struct slot *slot) {
   uint32_t sleeper = cpu->sleeper;
-  if (sleeper == NO_THREAD || !state->threads[sleeper].off)
+  if (sleeper == TT_NO_THREAD || !state->threads.list[sleeper].off)
     sleeper = state->sleeper;
-  if (sleeper == NO_THREAD || !state->threads[sleeper].off) {
+  if (sleeper == TT_NO_THREAD || !state->threads.list[sleeper].off) {
     slot->other_tid = slot->event.tid;
     slot->other_comm = slot->event.comm;
   } else {
-    slot->other_tid = state->threads[sleeper].tid;
-    slot->other_comm = state->threads[sleeper].comm;
+    slot->other_tid = state->threads.list[sleeper].tid;
+    slot->other_comm = state->threads.list[sleeper].comm;
   }
   slot->other_cpu = slot->event.cpu;
   slot->from_cpu = slot->event.cpu;
 }
 
 static int32_t unused_tid(struct tt_payload_state *state) {
-  while (state->n_slots && state->slots[thread_slot(state, state->next_child)])
+  while (tt_payload_threads_find(&state->threads, state->next_child) != TT_NO_THREAD)
     state->next_child--;
   return state->next_child--;
 }
@@ -418,31 +374,31 @@ static void guess_other(struct tt_payload_state *state, struct cpu *cpu, enum tt
 
 static void bury(struct tt_payload_state *state, struct cpu *cpu, struct slot *slot) {
   uint32_t dead = state->first_dead;
-  if (dead == NO_THREAD) {
+  if (dead == TT_NO_THREAD) {
     some_sleeper(state, cpu, slot);
     return;
   }
-  slot->other_tid = state->threads[dead].tid;
-  slot->other_comm = state->threads[dead].comm;
-  state->first_dead = state->threads[dead].next_dead;
-  state->threads[dead].queued = false;
+  slot->other_tid = state->threads.list[dead].tid;
+  slot->other_comm = state->threads.list[dead].comm;
+  state->first_dead = state->threads.list[dead].next_dead;
+  state->threads.list[dead].queued = false;
 }
 
 static void die(struct tt_payload_state *state, uint32_t index) {
-  struct thread *thread = &state->threads[index];
+  struct tt_payload_thread *thread = &state->threads.list[index];
   if (thread->queued)
     return;
   thread->queued = true;
-  thread->next_dead = NO_THREAD;
-  if (state->first_dead == NO_THREAD)
+  thread->next_dead = TT_NO_THREAD;
+  if (state->first_dead == TT_NO_THREAD)
     state->first_dead = index;
   else
-    state->threads[state->last_dead].next_dead = index;
+    state->threads.list[state->last_dead].next_dead = index;
   state->last_dead = index;
 }
 
 static void after_switch(struct tt_payload_state *state, struct cpu *cpu, struct slot *slot) {
-  if (slot->thread != NO_THREAD && slot->prev_state != STATE_DEAD)
+  if (slot->thread != TT_NO_THREAD && slot->prev_state != STATE_DEAD)
     state->sleeper = cpu->sleeper = slot->thread;
   cpu->current_tid = slot->other_tid == TT_TID_NONE ? 0 : slot->other_tid;
   cpu->current_comm = cpu->current_tid ? slot->other_comm : TT_COMM_NONE;
@@ -453,7 +409,8 @@ static void after_switch(struct tt_payload_state *state, struct cpu *cpu, struct
 static enum tt_status emit_slot(struct tt_payload_state *state, struct slot *slot) {
   const struct tt_event *e = &slot->event;
   struct cpu *cpu = state->cpus[e->cpu];
-  struct thread *thread = slot->thread == NO_THREAD ? NULL : &state->threads[slot->thread];
+  struct tt_payload_thread *thread =
+      slot->thread == TT_NO_THREAD ? NULL : &state->threads.list[slot->thread];
   enum tt_payload_kind kind = state->payload->classes[e->event].kind;
   struct tt_payload_facts *facts = &state->facts;
   int64_t *value = facts->value;
@@ -468,7 +425,7 @@ static enum tt_status emit_slot(struct tt_payload_state *state, struct slot *slo
   value[TT_SOURCE_tid] = e->tid == TT_TID_NONE ? -1 : e->tid;
   value[TT_SOURCE_prio] = e->comm == TT_COMM_NONE ? 20 : state->prios[e->comm];
   value[TT_SOURCE_ret] = e->ret == TT_RET_NONE ? 0 : e->ret;
-  value[TT_SOURCE_fd] = thread ? thread->fd : FIRST_FD;
+  value[TT_SOURCE_fd] = thread ? thread->fd : TT_FIRST_FD;
   value[TT_SOURCE_object] = (int64_t)(OBJECTS + 4096u * (uint64_t)e->cpu);
   bool other = false;
   switch (kind) {
@@ -502,9 +459,9 @@ static enum tt_status emit_slot(struct tt_payload_state *state, struct slot *slo
     break;
   case TT_KIND_DUMP_THREAD:
     other = true;
-    if (state->dumped < state->n_threads) {
-      slot->other_tid = state->threads[state->dumped].tid;
-      slot->other_comm = state->threads[state->dumped].comm;
+    if (state->dumped < state->threads.n) {
+      slot->other_tid = state->threads.list[state->dumped].tid;
+      slot->other_comm = state->threads.list[state->dumped].comm;
       state->dumped++;
     } else {
       slot->other_tid = e->tid;
@@ -619,7 +576,7 @@ tt_payload_state_create(const struct tt_payload *payload, const struct tt_names 
   state->emit = emit;
   state->user = user;
   state->first = state->next = 1;
-  state->sleeper = state->first_dead = state->last_dead = NO_THREAD;
+  state->sleeper = state->first_dead = state->last_dead = TT_NO_THREAD;
   state->next_child = PID_LIMIT - 1;
   state->n_comms = comms->n;
   state->window = tt_alloc(TT_PAYLOAD_WINDOW, sizeof *state->window);
@@ -651,7 +608,6 @@ void tt_payload_state_destroy(struct tt_payload_state *state) {
   tt_free(state->window);
   tt_free(state->comms);
   tt_free(state->prios);
-  tt_free(state->threads);
-  tt_free(state->slots);
+  tt_payload_threads_release(&state->threads);
   tt_free(state);
 }
