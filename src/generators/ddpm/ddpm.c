@@ -16,15 +16,15 @@ static const double DEFAULT_MINUTES = 5;
 static const size_t DELAY_SAMPLES = 1 << 20;
 
 static const char *const OPTIONS[] = {
-    "width=192: model width",
+    "width=128: model width",
     "layers=4: Transformer blocks",
-    "heads=6: attention heads; width is a multiple of twice their number",
+    "heads=4: attention heads; width is a multiple of twice their number",
     "predict=eps: what the first loss term predicts, eps (the poster's) or x0",
     "lambda=1: weight of the channels' cross-entropies (the poster's: 0.1)",
     "signal=0.25: scale of the embedded events against the noise",
     "sampler=ancestral: ancestral (draws of the predicted distributions) or ddim",
-    "steps=32: noise levels visited when sampling, 1-1000",
-    "fresh=32: new positions per window when sampling; the rest is the known past",
+    "steps=16: noise levels visited when sampling, 1-1000",
+    "fresh=CONTEXT/2: new positions per window when sampling; the rest is the known past",
     NULL};
 
 size_t tt_ddpm_level(const struct tt_ddpm *ddpm, double place) {
@@ -93,16 +93,16 @@ static enum tt_status real_setting(const struct tt_train_config *config, const c
 static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_config *config,
                                     struct tt_denoiser_config *net) {
   long long width, layers, heads, steps, fresh;
-  enum tt_status status = tt_train_option_integer(config, "width", 16, MAX_WIDTH, 192, &width);
+  enum tt_status status = tt_train_option_integer(config, "width", 16, MAX_WIDTH, 128, &width);
   if (status == TT_OK)
     status = tt_train_option_integer(config, "layers", 1, TT_MAX_LAYERS, 4, &layers);
   if (status == TT_OK)
-    status = tt_train_option_integer(config, "heads", 1, 64, 6, &heads);
+    status = tt_train_option_integer(config, "heads", 1, 64, 4, &heads);
   if (status == TT_OK)
-    status = tt_train_option_integer(config, "steps", 1, TT_DDPM_STEPS, 32, &steps);
+    status = tt_train_option_integer(config, "steps", 1, TT_DDPM_STEPS, 16, &steps);
   if (status == TT_OK)
-    status =
-        tt_train_option_integer(config, "fresh", 1, (long long)ddpm->base.context / 2, 32, &fresh);
+    status = tt_train_option_integer(config, "fresh", 1, (long long)ddpm->base.context / 2,
+                                     (long long)ddpm->base.context / 2, &fresh);
   if (status != TT_OK)
     return status;
   if (width % (2 * heads) != 0)
