@@ -11,7 +11,6 @@
 #define MARGIN 4u /* rows kept around a violation at first */
 #define WIDEN 4u  /* factor when that is too narrow */
 #define APART 3u  /* regions this close are solved as one (docs/constraints.md, lemma 3) */
-#define NEAR 64u  /* rows searched for the neighbour on the same CPU */
 
 struct region { /* rows first .. last of those loaded, both kept */
   size_t first, last;
@@ -83,8 +82,8 @@ enum tt_status tt_planner_new(const struct tt_constraints *c, const struct tt_bi
     p->options.window = WINDOW;
   if (!p->options.slack)
     p->options.slack = SLACK;
-  if (p->options.slack < NEAR)
-    p->options.slack = NEAR; /* what lies behind a final row is seen, too */
+  if (p->options.slack < TT_PLAN_NEAR)
+    p->options.slack = TT_PLAN_NEAR; /* what lies behind a final row is seen, too */
   size_t n_cpus = p->n_cpus = rows->n_cpus;
   enum tt_status status = tt_path_graph_build(c, &p->graph);
   p->n_workers = (size_t)omp_get_max_threads();
@@ -233,19 +232,19 @@ static void new_stamp(const struct tt_planner *p, struct worker *w) {
   }
 }
 
-/* The labels before and after each row on its own CPU, at most NEAR rows away. */
+/* The labels before and after each row on its own CPU, at most TT_PLAN_NEAR rows away. */
 static void fill_cpu_neighbours(const struct tt_planner *p, struct worker *w, size_t first,
                                 size_t last, struct tt_path_row *rows) {
   const uint16_t *cpus = p->rows->columns.cpu + p->origin;
   size_t from = first, to = last, n = p->end - p->origin;
-  while (from > 0 && first - from < NEAR && !(p->flags[from] & TT_ROW_CUT))
+  while (from > 0 && first - from < TT_PLAN_NEAR && !(p->flags[from] & TT_ROW_CUT))
     from--;
-  while (to + 1 < n && to - last < NEAR && !(p->flags[to + 1] & TT_ROW_CUT))
+  while (to + 1 < n && to - last < TT_PLAN_NEAR && !(p->flags[to + 1] & TT_ROW_CUT))
     to++;
   new_stamp(p, w);
   for (size_t i = from; i <= last; i++) {
     size_t *before = &w->cpu_row[cpus[i]];
-    if (i >= first && w->cpu_stamp[cpus[i]] == w->stamp && i - *before <= NEAR)
+    if (i >= first && w->cpu_stamp[cpus[i]] == w->stamp && i - *before <= TT_PLAN_NEAR)
       rows[i - first].before_cpu = p->labels[*before];
     w->cpu_stamp[cpus[i]] = w->stamp;
     *before = i;
@@ -253,7 +252,7 @@ static void fill_cpu_neighbours(const struct tt_planner *p, struct worker *w, si
   new_stamp(p, w);
   for (size_t i = to + 1; i-- > first;) {
     size_t *after = &w->cpu_row[cpus[i]];
-    if (i <= last && w->cpu_stamp[cpus[i]] == w->stamp && *after - i <= NEAR)
+    if (i <= last && w->cpu_stamp[cpus[i]] == w->stamp && *after - i <= TT_PLAN_NEAR)
       rows[i - first].after_cpu = p->labels[*after];
     w->cpu_stamp[cpus[i]] = w->stamp;
     *after = i;
@@ -358,7 +357,7 @@ static size_t final_until(const struct tt_planner *p) {
 static enum tt_status load_window(struct tt_planner *p, size_t size) {
   size_t left = p->rows->columns.n - p->begin;
   p->end = p->begin + (left < size ? left : size);
-  p->lead = p->begin < NEAR ? p->begin : NEAR;
+  p->lead = p->begin < TT_PLAN_NEAR ? p->begin : TT_PLAN_NEAR;
   p->origin = p->begin - p->lead;
   size_t n = p->end - p->origin;
   if (tt_grow(&p->labels, &p->labels_capacity, n, sizeof *p->labels) ||
@@ -385,6 +384,8 @@ enum tt_status tt_planner_next(struct tt_planner *p, struct tt_plan *ret) {
     plan.n = until - p->lead;
     plan.flags = p->flags + p->lead;
     plan.steps = p->steps + p->lead;
+    plan.ahead = p->end - p->origin - until;
+    plan.ahead = plan.ahead < TT_PLAN_NEAR ? plan.ahead : TT_PLAN_NEAR;
     plan.regions = 0;
     for (size_t i = 0; i < p->n_regions; i++)
       plan.regions += p->regions[i].first < until;

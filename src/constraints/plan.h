@@ -19,9 +19,13 @@ enum {                   /* what is wrong with a row as it stands */
        TT_ROW_TIME = 32,
 };
 
+/* How far the neighbour on the same CPU is looked for, rows. */
+#define TT_PLAN_NEAR 64u
+
 struct tt_plan_options { /* 0: the default */
   size_t window;         /* rows examined at once (2^20) */
-  size_t slack;          /* rows kept back for corrections that reach to the left (2^16) */
+  size_t slack;          /* rows kept back for corrections that reach to the left (2^16; at least
+                            TT_PLAN_NEAR) */
   size_t history;        /* path.h: history_max */
 };
 
@@ -36,6 +40,7 @@ struct tt_plan {
   size_t begin, n;
   const uint8_t *flags;        /* [n] TT_ROW_* of each row as it stands */
   const struct tt_step *steps; /* [n] what each slot gets */
+  size_t ahead;                /* rows behind them whose flags and steps are there, too */
   uint64_t regions;            /* stretches solved that begin here */
 };
 /* The next stretch; n = 0 at the end. TT_FAILED: no legal sequence exists. */

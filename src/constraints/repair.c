@@ -11,8 +11,9 @@
 
 /* Who ran last on a CPU, as written. */
 struct running {
-  int32_t tid;   /* TT_TID_NONE: nobody yet */
-  uint32_t comm; /* class */
+  int32_t tid;    /* TT_TID_NONE: nobody yet */
+  uint32_t comm;  /* class */
+  uint16_t label; /* of the last event there; TT_LABEL_NONE: none yet */
 };
 
 struct repairer {
@@ -54,19 +55,46 @@ static enum tt_status set_comm(struct repairer *r, struct tt_event *event, uint3
 
 /* ---- CPU ---- */
 
-/* The nearest allowed CPU, first of all one that the event's thread ran on last; ties to the lower
- * number. */
-static uint16_t choose_cpu(const struct repairer *r, uint16_t label, const struct tt_event *event) {
-  const struct tt_relation *cpus = &r->c->cpu;
+/* The row that a slot gets; both count from the plan's begin. */
+static size_t row_of(const struct tt_plan *plan, size_t slot) {
+  uint8_t kind = plan->steps[slot].kind;
+  return kind == TT_STEP_FIRST ? slot + 1 : kind == TT_STEP_SECOND ? slot - 1 : slot;
+}
+
+/* The label that follows on `cpu` after `slot`, nearby; TT_LABEL_NONE: none. */
+static uint16_t next_on_cpu(const struct repairer *r, const struct tt_plan *plan, size_t slot,
+                            uint32_t cpu) {
+  const uint16_t *cpus = r->job->rows->columns.cpu + plan->begin;
+  for (size_t k = slot + 1; k < plan->n + plan->ahead && k - slot <= TT_PLAN_NEAR; k++) {
+    if (plan->flags[k] & TT_ROW_CUT)
+      break;
+    if (cpus[row_of(plan, k)] == cpu)
+      return plan->steps[k].label;
+  }
+  return TT_LABEL_NONE;
+}
+
+/* Of the allowed CPUs: one that the event's thread ran on last; then where the event stands between
+ * legal neighbours on the CPU; then the nearest; ties to the lower number. */
+static uint16_t choose_cpu(const struct repairer *r, const struct tt_plan *plan, size_t slot,
+                           const struct tt_event *event) {
+  const struct tt_relation *cpus = &r->c->cpu, *next = &r->c->next_cpu;
+  uint16_t label = plan->steps[slot].label;
   uint32_t best = 0;
   uint64_t least = UINT64_MAX;
   for (size_t i = cpus->start[label]; i < cpus->start[label + 1u]; i++) {
     uint32_t cpu = cpus->column[i];
-    bool there = event->tid != TT_TID_NONE && r->cpus[cpu].tid == event->tid;
-    uint64_t distance = cpu > event->cpu ? cpu - event->cpu : event->cpu - cpu;
-    distance += there ? 0 : UINT32_MAX;
-    if (distance < least) {
-      least = distance;
+    const struct running *running = &r->cpus[cpu];
+    uint16_t after = next_on_cpu(r, plan, slot, cpu);
+    uint64_t rank = cpu > event->cpu ? cpu - event->cpu : event->cpu - cpu; /* < 2^16 */
+    if (running->label != TT_LABEL_NONE && !tt_relation_has(next, running->label, label))
+      rank += (uint64_t)1 << 16;
+    if (after != TT_LABEL_NONE && !tt_relation_has(next, label, after))
+      rank += (uint64_t)1 << 16;
+    if (event->tid == TT_TID_NONE || running->tid != event->tid)
+      rank += (uint64_t)1 << 32;
+    if (rank < least) {
+      least = rank;
       best = cpu;
     }
   }
@@ -191,9 +219,7 @@ static void shift_next_gap(struct repairer *r) {
 static enum tt_status repair_slot(struct repairer *r, const struct tt_plan *plan, size_t slot) {
   const struct tt_columns *columns = &r->job->rows->columns;
   struct tt_step step = plan->steps[slot];
-  size_t row = step.kind == TT_STEP_FIRST    ? slot + 1
-               : step.kind == TT_STEP_SECOND ? slot - 1
-                                             : slot;
+  size_t row = row_of(plan, slot);
   size_t at = plan->begin + row, time_at = plan->begin + slot;
   uint8_t flags = plan->flags[row];
   bool changed = step.kind != TT_STEP_KEEP;
@@ -217,7 +243,7 @@ static enum tt_status repair_slot(struct repairer *r, const struct tt_plan *plan
   }
   if (status == TT_OK && flags & TT_ROW_CPU &&
       !tt_relation_has(&r->c->cpu, step.label, event.cpu)) {
-    event.cpu = choose_cpu(r, step.label, &event);
+    event.cpu = choose_cpu(r, plan, slot, &event);
     r->log.edits.cpu++;
     edited++;
   }
@@ -232,7 +258,7 @@ static enum tt_status repair_slot(struct repairer *r, const struct tt_plan *plan
     return tt_fail(TT_FAILED, "the repaired trace's time would overflow");
   while (r->next_gap < r->job->n_gaps && r->job->gaps[r->next_gap].begin <= columns->ts[time_at])
     shift_next_gap(r);
-  r->cpus[event.cpu] = (struct running){event.tid, comm};
+  r->cpus[event.cpu] = (struct running){event.tid, comm, step.label};
   r->log.edits.events += edited > 0;
   r->batch[r->n_batch++] = event;
   return r->n_batch == BATCH ? flush(r) : TT_OK;
@@ -249,7 +275,7 @@ static enum tt_status begin(struct repairer *r) {
   if (!r->cpus || !r->batch)
     return tt_fail(TT_NO_MEMORY, "out of memory");
   for (size_t cpu = 0; cpu < n_cpus; cpu++)
-    r->cpus[cpu] = (struct running){TT_TID_NONE, TT_NAME_NONE};
+    r->cpus[cpu] = (struct running){TT_TID_NONE, TT_NAME_NONE, TT_LABEL_NONE};
   return tt_constraints_bind(r->c, r->job->events, r->job->comms, &r->binding);
 }
 
