@@ -25,7 +25,7 @@ struct tt_fidelity {
 };
 
 struct tt_fidelity_config {
-  size_t max_events; /* rows taken of each dataset at most; 0: 2,000,000 (some 1.5 GB) */
+  size_t max_events; /* rows taken of each dataset at most; 0: 2,000,000 (some 0.6 GB) */
   uint64_t seed;     /* order of the discriminator's windows */
 };
 

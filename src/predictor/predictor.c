@@ -28,7 +28,7 @@ void tt_predictor_config_init(struct tt_predictor_config *ret) {
                                       .width = 256,
                                       .max_epochs = 20,
                                       .patience = 5,
-                                      .lr = 1e-3,
+                                      .lr = 2e-3,
                                       .dropout = 0.1,
                                       .seed = 1,
                                       .precision = TT_PRECISION_AUTO};
