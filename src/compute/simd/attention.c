@@ -348,17 +348,19 @@ static void backward_head(const struct tt_k_attention_backward *k, size_t b, siz
   float scores[6 * QUERIES] __attribute__((aligned(64)));
   float dp[6 * QUERIES] __attribute__((aligned(64)));
   for (size_t j = 0; j < L; j += KEYS) {
-    const size_t n = smaller(KEYS, round_up(L - j, ROWS)), last = j + n - 1;
-    for (size_t r = 0; r < n; r += ROWS) {
+    const size_t n_block = smaller(KEYS, round_up(L - j, ROWS));
+    for (size_t r = 0; r < n_block; r += ROWS) {
       copy_rows(k_rows + r * E, keys, f->kv_row, j + r, L, E);
       copy_rows(v_rows + r * E, values, f->kv_row, j + r, L, E);
     }
-    memset(dk, 0, n * E * sizeof *dk);
-    memset(dv, 0, n * E * sizeof *dv);
+    memset(dk, 0, n_block * E * sizeof *dk);
+    memset(dv, 0, n_block * E * sizeof *dv);
     for (size_t i = 0; i < s.padded; i += QUERIES) {
       const size_t i1 = i + QUERIES - 1;
-      if (last < (size_t)s.begin[i] || j >= (size_t)s.end[i1])
+      if (j + n_block <= (size_t)s.begin[i] || j >= (size_t)s.end[i1])
         continue; /* nobody sees these keys */
+      /* Nor those from the last query's end on. */
+      const size_t n = smaller(n_block, round_up((size_t)s.end[i1] - j, ROWS)), last = j + n - 1;
       const bool inside = (size_t)s.begin[i1] <= j && last < (size_t)s.end[i];
       for (size_t r = 0; r < n; r += 6) {
         struct tt_tile t = {.a = k_rows + r * E,
@@ -394,7 +396,7 @@ static void backward_head(const struct tt_k_attention_backward *k, size_t b, siz
                                    .c_row = s.padded,
                                    .start = 1});
     }
-    for (size_t r = 0; r < n && j + r < L; r++) {
+    for (size_t r = 0; r < n_block && j + r < L; r++) {
       write_row((tt_bf16 *)k->dk + at + (j + r) * f->kv_row, dk + r * E, E, scale);
       write_row((tt_bf16 *)k->dv + at + (j + r) * f->kv_row, dv + r * E, E, 1);
     }

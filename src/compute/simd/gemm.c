@@ -251,14 +251,16 @@ TT_SIMD static void pack_panel(tt_bf16 *to, const tt_bf16 *x, size_t stride, siz
     _mm512_storeu_ps(sums + 16 * j, _mm512_add_ps(_mm512_loadu_ps(sums + 16 * j), sum[j]));
 }
 
-/* One block of dW: panels o0..o1 of dz's columns times panels i0..i1 of x's. */
+/* One block of dW: panels o0..o1 of dz's columns times panels i0..i1 of x's. Summed in 64 x 64
+ * squares of our own, dense, so that a tile does not touch a page per row; added to dW at the end.
+ */
 static void weight_block(const struct tt_k_linear_weight *k, size_t o0, size_t o1, size_t i0,
                          size_t i1) {
-  const size_t panel_size = CHUNK_PAIRS * 128;
+  const size_t panel_size = CHUNK_PAIRS * 128, wide = i1 - i0;
   tt_bf16 *dz = tt_scratch(TT_SCRATCH_A, 2 * BLOCK_PANELS * panel_size * sizeof *dz);
   tt_bf16 *x = dz + BLOCK_PANELS * panel_size;
+  float *squares = tt_scratch(TT_SCRATCH_B, BLOCK_PANELS * BLOCK_PANELS * 4096 * sizeof *squares);
   float column_sums[BLOCK_PANELS * 64] = {0};
-  float edge[6 * 64] __attribute__((aligned(64)));
   const bool bias = k->bias_grad && i0 == 0;
   for (size_t first = 0; first < k->rows; first += CHUNK_ROWS) {
     const size_t rows = smaller(CHUNK_ROWS, k->rows - first);
@@ -271,31 +273,27 @@ static void weight_block(const struct tt_k_linear_weight *k, size_t o0, size_t o
                  rows, smaller(64, k->in - i * 64), NULL);
     for (size_t i = i0; i < i1; i++)
       for (size_t o = o0; o < o1; o++) {
-        const size_t height = smaller(64, k->out - o * 64), width = smaller(64, k->in - i * 64);
-        for (size_t r = 0; r < height; r += 6) {
-          const size_t m = smaller(6, height - r);
-          float *c = k->weight_grad + (o * 64 + r) * k->in + i * 64;
-          struct tt_tile t = {.a = dz + (o - o0) * panel_size + 2 * r,
-                              .a_row = 4,
-                              .a_pair = 256,
-                              .b = x + (i - i0) * panel_size,
-                              .b_pair = 256,
-                              .pairs = (rows + 1) / 2,
-                              .c = c,
-                              .c_row = k->in,
-                              .start = 1};
-          if (width < 64) { /* the tile would reach into the next row */
-            t.c = edge;
-            t.c_row = 64;
-            t.start = 0;
-          }
-          tile_rows(m, &t);
-          for (size_t e = 0; width < 64 && e < m; e++)
-            for (size_t j = 0; j < width; j++)
-              c[e * k->in + j] += edge[e * 64 + j];
-        }
+        const size_t height = smaller(64, k->out - o * 64);
+        for (size_t r = 0; r < height; r += 6)
+          tile_rows(smaller(6, height - r),
+                    &(struct tt_tile){.a = dz + (o - o0) * panel_size + 2 * r,
+                                      .a_row = 4,
+                                      .a_pair = 256,
+                                      .b = x + (i - i0) * panel_size,
+                                      .b_pair = 256,
+                                      .pairs = (rows + 1) / 2,
+                                      .c = squares + ((o - o0) * wide + i - i0) * 4096 + r * 64,
+                                      .c_row = 64,
+                                      .start = first > 0});
       }
   }
+  for (size_t o = o0 * 64; o < smaller(o1 * 64, k->out); o++)
+    for (size_t i = i0; i < i1; i++) {
+      const float *from = squares + ((o / 64 - o0) * wide + i - i0) * 4096 + o % 64 * 64;
+      float *to = k->weight_grad + o * k->in + i * 64;
+      for (size_t j = 0; j < smaller(64, k->in - i * 64); j++)
+        to[j] += from[j];
+    }
   for (size_t j = 0; bias && j < (o1 - o0) * 64 && o0 * 64 + j < k->out; j++)
     k->bias_grad[o0 * 64 + j] += column_sums[j];
 }
