@@ -118,6 +118,20 @@ static void copy_rows(tt_bf16 *to, const tt_bf16 *x, size_t stride, size_t first
       memset(to + r * width, 0, width * sizeof *to);
 }
 
+/* Asks for rows first..first+n of the next head: its rows lie far apart, one or two cache lines
+ * each, which the hardware does not foresee. */
+static void look_ahead(const tt_bf16 *x, size_t stride, size_t first, size_t n, size_t end,
+                       size_t width) {
+  for (size_t i = first; i < smaller(first + n, end); i++)
+    for (size_t j = 0; j < width; j += 32)
+      __builtin_prefetch(x + i * stride + j, 0, 2);
+}
+
+/* Heads of a sequence follow one another in one thread where there are sequences enough. */
+static int heads_per_task(size_t batch, size_t heads) {
+  return batch >= 2 * tt_threads() ? (int)heads : 1;
+}
+
 /* ---- forward ---- */
 
 struct forward_state {
@@ -172,6 +186,11 @@ static void forward_head(const struct tt_k_attention *k, size_t b, size_t h) {
       s.sum[r] = 0;
     }
     copy_rows(strip, q, k->q_row, first, L, E);
+    if (h + 1 < k->spec.heads) {
+      look_ahead(q + E, k->q_row, first, ROWS, L, E);
+      look_ahead(keys + E, k->kv_row, first, ROWS, k->n_keys, E);
+      look_ahead(values + E, k->kv_row, first, ROWS, k->n_keys, E);
+    }
     bool started = false;
     for (size_t j = begin[0] / 64 * 64; j < end[ROWS - 1]; j += FORWARD_KEYS) {
       const size_t n = smaller(FORWARD_KEYS, round_up(end[ROWS - 1] - j, 64));
@@ -212,7 +231,8 @@ void tt_simd_attention_forward(const struct tt_k_attention *k) {
     return;
   }
   const size_t tasks = k->spec.batch * k->spec.heads;
-#pragma omp parallel for schedule(dynamic, 1) if (tasks > 1)
+  const int chunk = heads_per_task(k->spec.batch, k->spec.heads);
+#pragma omp parallel for schedule(dynamic, chunk) if (tasks > 1)
   for (size_t t = 0; t < tasks; t++)
     forward_head(k, t / k->spec.heads, t % k->spec.heads);
 }
@@ -355,6 +375,14 @@ static void backward_head(const struct tt_k_attention_backward *k, size_t b, siz
     }
     memset(dk, 0, n_block * E * sizeof *dk);
     memset(dv, 0, n_block * E * sizeof *dv);
+    if (h + 1 < f->spec.heads) {
+      const size_t H = f->spec.heads, out_at = b * L * H * E + (h + 1) * E;
+      look_ahead((const tt_bf16 *)f->q + at + E, f->q_row, j, KEYS, L, E);
+      look_ahead(keys + E, f->kv_row, j, KEYS, L, E);
+      look_ahead(values + E, f->kv_row, j, KEYS, L, E);
+      look_ahead((const tt_bf16 *)k->dout + out_at, H * E, j, KEYS, L, E);
+      look_ahead((const tt_bf16 *)f->out + out_at, H * E, j, KEYS, L, E);
+    }
     for (size_t i = 0; i < s.padded; i += QUERIES) {
       const size_t i1 = i + QUERIES - 1;
       if (j + n_block <= (size_t)s.begin[i] || j >= (size_t)s.end[i1])
@@ -410,7 +438,8 @@ void tt_simd_attention_backward(const struct tt_k_attention_backward *k) {
     return;
   }
   const size_t H = k->forward.spec.heads, tasks = k->forward.spec.batch * H;
-#pragma omp parallel for schedule(dynamic, 1) if (tasks > 1)
+  const int chunk = heads_per_task(k->forward.spec.batch, H);
+#pragma omp parallel for schedule(dynamic, chunk) if (tasks > 1)
   for (size_t t = 0; t < tasks; t++)
     backward_head(k, t / H, t % H);
 }

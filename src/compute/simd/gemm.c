@@ -14,6 +14,7 @@
 #include "compute/simd/tile.h"
 
 #define BLOCK_ROWS ((size_t)96)
+#define STREAM_BYTES ((size_t)4 << 20) /* results from this size on bypass the caches */
 
 TT_TILE(tile_1x4, 1, 4)
 TT_TILE(tile_2x4, 2, 4)
@@ -67,6 +68,7 @@ struct finish {
   float *wide;
   size_t stride; /* elements, of all three */
   bool accumulate;
+  bool stream;  /* pre and y are aligned, their rows whole cache lines */
   size_t width; /* columns, <= 64 */
 };
 
@@ -74,9 +76,35 @@ TT_SIMD_INLINE __mmask16 columns_mask(size_t width, size_t j) {
   return width >= j + 16 ? (__mmask16)0xffff : (__mmask16)(0xffffu >> (16 - (width - j)));
 }
 
+/* 64 aligned bytes past the caches: for results that would not stay in them until they are read. */
+TT_SIMD_INLINE void store_pair(tt_bf16 *to, __m512 low, __m512 high, bool stream) {
+  const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+  if (stream)
+    _mm512_stream_si512((void *)to, both);
+  else
+    _mm512_storeu_si512(to, both);
+}
+
 TT_SIMD static void finish_tile(const struct finish *f, const float *sums, size_t rows) {
-  for (size_t r = 0; r < rows; r++)
-    for (size_t j = 0; j < f->width; j += 16) {
+  for (size_t r = 0; r < rows; r++) {
+    size_t j = 0;
+    for (; f->y && !f->accumulate && j + 32 <= f->width; j += 32) { /* the common case */
+      const size_t at = r * f->stride + j;
+      __m512 v[2];
+      for (size_t s = 0; s < 2; s++) {
+        v[s] = _mm512_loadu_ps(sums + r * 64 + j + 16 * s);
+        if (f->bias)
+          v[s] = _mm512_add_ps(v[s], _mm512_loadu_ps(f->bias + j + 16 * s));
+      }
+      if (f->act != TT_ACT_NONE) {
+        if (f->pre)
+          store_pair(f->pre + at, v[0], v[1], f->stream);
+        v[0] = activated(v[0], f->act);
+        v[1] = activated(v[1], f->act);
+      }
+      store_pair(f->y + at, v[0], v[1], f->stream);
+    }
+    for (; j < f->width; j += 16) {
       const __mmask16 mask = columns_mask(f->width, j);
       const size_t at = r * f->stride + j;
       __m512 v = _mm512_loadu_ps(sums + r * 64 + j);
@@ -97,6 +125,7 @@ TT_SIMD static void finish_tile(const struct finish *f, const float *sums, size_
       }
       _mm256_mask_storeu_epi16(f->y + at, mask, (__m256i)_mm512_cvtneps_pbh(v));
     }
+  }
 }
 
 /* rows x panels first..end of one packed operand: A [rows, k] (row stride in elements). */
@@ -142,6 +171,11 @@ static struct cut cut_of(size_t rows, size_t n) {
   return c;
 }
 
+static bool streamed(const void *y, const void *pre, size_t rows, size_t cols) {
+  return cols % 32 == 0 && rows * cols * sizeof(tt_bf16) >= STREAM_BYTES &&
+         ((uintptr_t)y | (uintptr_t)pre) % 64 == 0;
+}
+
 void tt_simd_linear_forward(const struct tt_k_linear *k) {
   const size_t in = k->weight->cols, out = k->weight->rows;
   if (k->dtype != TT_BF16 || !k->weight->packed || in % 2) {
@@ -150,12 +184,13 @@ void tt_simd_linear_forward(const struct tt_k_linear *k) {
   }
   const struct cut cut = cut_of(k->rows, out);
   const size_t panels = (out + 63) / 64;
+  const bool stream = streamed(k->y, k->pre, k->rows, out);
 #pragma omp parallel for schedule(dynamic, 1) if (k->rows * in * out > 200000)
   for (size_t task = 0; task < cut.row_blocks * cut.panel_blocks; task++) {
     const size_t first = task / cut.panel_blocks * BLOCK_ROWS;
     const size_t rows = smaller(BLOCK_ROWS, k->rows - first);
     const size_t panel = task % cut.panel_blocks * cut.panels_per_block, at = first * out;
-    struct finish f = {.bias = k->bias, .act = k->act, .stride = out};
+    struct finish f = {.bias = k->bias, .act = k->act, .stride = out, .stream = stream};
     if (k->y_dtype == TT_F32)
       f.wide = (float *)k->y + at;
     else
@@ -192,6 +227,7 @@ void tt_simd_linear_backward(const struct tt_k_linear_backward *k) {
   struct cut cut = cut_of(k->rows, in);
   if (k->act != TT_ACT_NONE && cut.panel_blocks > 1) /* dz is made once per row */
     cut = (struct cut){cut.row_blocks, 1, (in + 63) / 64};
+  const bool stream = streamed(k->dx, NULL, k->rows, in) && !k->accumulate;
   const size_t panels = (in + 63) / 64;
 #pragma omp parallel for schedule(dynamic, 1) if (k->rows * in * out > 200000)
   for (size_t task = 0; task < cut.row_blocks * cut.panel_blocks; task++) {
@@ -206,7 +242,8 @@ void tt_simd_linear_backward(const struct tt_k_linear_backward *k) {
                      smaller(panels, panel + cut.panels_per_block),
                      (struct finish){.y = (tt_bf16 *)k->dx + first * in,
                                      .stride = in,
-                                     .accumulate = k->accumulate});
+                                     .accumulate = k->accumulate,
+                                     .stream = stream});
   }
 }
 
@@ -251,6 +288,28 @@ TT_SIMD static void pack_panel(tt_bf16 *to, const tt_bf16 *x, size_t stride, siz
     _mm512_storeu_ps(sums + 16 * j, _mm512_add_ps(_mm512_loadu_ps(sums + 16 * j), sum[j]));
 }
 
+/* Asks for what the next chunk will pack while this one is multiplied: memory and arithmetic would
+ * otherwise take turns. A cursor over (panel, row); each tile asks for a few rows. */
+struct ahead {
+  const tt_bf16 *dz, *x; /* first row of the next chunk, at the block's first column */
+  size_t dz_stride, x_stride, rows, dz_panels, panels;
+  size_t panel, row;
+};
+
+static void look_ahead(struct ahead *a, size_t count) {
+  for (; count > 0 && a->panel < a->panels; count--) {
+    const tt_bf16 *at = a->panel < a->dz_panels
+                            ? a->dz + a->row * a->dz_stride + a->panel * 64
+                            : a->x + a->row * a->x_stride + (a->panel - a->dz_panels) * 64;
+    __builtin_prefetch(at, 0, 2);
+    __builtin_prefetch(at + 32, 0, 2);
+    if (++a->row == a->rows) {
+      a->row = 0;
+      a->panel++;
+    }
+  }
+}
+
 /* One block of dW: panels o0..o1 of dz's columns times panels i0..i1 of x's. Summed in 64 x 64
  * squares of our own, dense, so that a tile does not touch a page per row; added to dW at the end.
  */
@@ -271,10 +330,20 @@ static void weight_block(const struct tt_k_linear_weight *k, size_t o0, size_t o
     for (size_t i = i0; i < i1; i++)
       pack_panel(x + (i - i0) * panel_size, (const tt_bf16 *)k->x + first * k->in + i * 64, k->in,
                  rows, smaller(64, k->in - i * 64), NULL);
+    const size_t next = first + CHUNK_ROWS;
+    struct ahead ahead = {.dz = (const tt_bf16 *)k->dz + next * k->dz_stride + o0 * 64,
+                          .x = (const tt_bf16 *)k->x + next * k->in + i0 * 64,
+                          .dz_stride = k->dz_stride,
+                          .x_stride = k->in,
+                          .rows = CHUNK_ROWS,
+                          .dz_panels = o1 - o0,
+                          .panels = next + CHUNK_ROWS <= k->rows ? o1 - o0 + wide : 0};
+    const size_t per_tile = CHUNK_ROWS * (o1 - o0 + wide) / ((o1 - o0) * wide * 11) + 1;
     for (size_t i = i0; i < i1; i++)
       for (size_t o = o0; o < o1; o++) {
         const size_t height = smaller(64, k->out - o * 64);
-        for (size_t r = 0; r < height; r += 6)
+        for (size_t r = 0; r < height; r += 6) {
+          look_ahead(&ahead, per_tile);
           tile_rows(smaller(6, height - r),
                     &(struct tt_tile){.a = dz + (o - o0) * panel_size + 2 * r,
                                       .a_row = 4,
@@ -285,6 +354,7 @@ static void weight_block(const struct tt_k_linear_weight *k, size_t o0, size_t o
                                       .c = squares + ((o - o0) * wide + i - i0) * 4096 + r * 64,
                                       .c_row = 64,
                                       .start = first > 0});
+        }
       }
   }
   for (size_t o = o0 * 64; o < smaller(o1 * 64, k->out); o++)
