@@ -67,7 +67,8 @@ static int count_rets(const struct tt_columns *columns, size_t begin, struct tt_
  * were seen; beyond that rare values are forgotten between chunks (lossy counting, Manku & Motwani,
  * VLDB 2002), which can only cost values at the far end of the list. Chunks are fixed, so the
  * choice does not depend on the number of threads. */
-static enum tt_status choose_rets(const struct tt_columns *columns, struct tt_constraints *c) {
+static enum tt_status choose_rets(const struct tt_rows *rows, struct tt_constraints *c) {
+  const struct tt_columns *columns = &rows->columns;
   struct tt_counter all = {0};
   size_t n_chunks = (columns->n + RET_CHUNK - 1) / RET_CHUNK;
   size_t batch = (size_t)omp_get_max_threads();
@@ -84,6 +85,8 @@ static enum tt_status choose_rets(const struct tt_columns *columns, struct tt_co
                (all.n > RET_VALUES_KEPT && tt_counter_prune(&all, RET_VALUES_KEPT / 2));
       tt_counter_release(&chunk[i]);
     }
+    size_t begin = first * RET_CHUNK, left = columns->n - begin;
+    tt_rows_done_with(rows, begin, left < n * RET_CHUNK ? left : n * RET_CHUNK);
   }
   tt_free(chunk);
   failed = failed || !(top = tt_alloc(all.n, sizeof *top));
@@ -431,7 +434,7 @@ enum tt_status tt_mine_rows(const struct tt_rows *rows, const struct tt_names *e
   miner.c = tt_constraints_new();
   if (!miner.ranges || !miner.c)
     goto cleanup;
-  status = choose_rets(&rows->columns, miner.c);
+  status = choose_rets(rows, miner.c);
   if (status != TT_OK)
     goto cleanup;
   enum tt_status worst = TT_OK;
