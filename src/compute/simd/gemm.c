@@ -73,7 +73,8 @@ struct finish {
 };
 
 TT_SIMD_INLINE __mmask16 columns_mask(size_t width, size_t j) {
-  return width >= j + 16 ? (__mmask16)0xffff : (__mmask16)(0xffffu >> (16 - (width - j)));
+  const size_t left = width - j;
+  return (__mmask16)(0xffffu >> (left < 16 ? 16 - left : 0));
 }
 
 /* 64 aligned bytes past the caches: for results that would not stay in them until they are read. */
