@@ -136,7 +136,7 @@ static void test_scoring_windows(void **state) {
         tt_slice_open(dataset, kind ? TT_STREAM_CPU : TT_STREAM_MERGED, 20, 450, &classes, &slice),
         TT_OK);
     assert_int_equal(slice.events, 450);
-    assert_int_equal(tt_pieces_scoring(&slice, CONTEXT, 0, &pieces, &n), TT_OK);
+    assert_int_equal(tt_pieces_scoring(&slice, CONTEXT, CONTEXT / 2, 0, &pieces, &n), TT_OK);
     unsigned char *scored = calloc(2 * N, 1);
     for (size_t i = 0; i < n; i++) {
       assert_true(pieces[i].n <= CONTEXT && pieces[i].skip < pieces[i].n);

@@ -13,7 +13,7 @@
 const size_t tt_predictor_baseline_orders[TT_PREDICTOR_BASELINES] = {1, 2, 5};
 
 #define SCORING_WINDOWS 32   /* per inference pass */
-#define MAX_VAL_WINDOWS 1024 /* of 64 new events each; more say nothing more about when to stop */
+#define MAX_VAL_WINDOWS 1024 /* more say nothing more about when to stop */
 #define MAX_INTERVAL 1000    /* steps between validation scores, where an epoch is longer */
 #define WARMUP_STEPS 50
 #define FLOOR 0.05 /* of the peak learning rate, at the end of the schedule */
@@ -29,7 +29,7 @@ void tt_predictor_config_init(struct tt_predictor_config *ret) {
                                       .max_epochs = 20,
                                       .patience = 5,
                                       .lr = 2e-3,
-                                      .dropout = 0.1,
+                                      .dropout = 0,
                                       .seed = 1,
                                       .precision = TT_PRECISION_AUTO};
 }
@@ -87,8 +87,9 @@ static void judge(const float *logits, size_t n, int32_t truth, size_t *ret_pred
 }
 
 /* *ret_loss: mean over the events of known classes; *ret_unseen: classes met that are not known. */
-static enum tt_status score(struct run *run, const struct tt_source_slice *slice, size_t limit,
-                            struct tt_scores *ret_scores, double *ret_loss, size_t *ret_unseen) {
+static enum tt_status score(struct run *run, const struct tt_source_slice *slice, size_t overlap,
+                            size_t limit, struct tt_scores *ret_scores, double *ret_loss,
+                            size_t *ret_unseen) {
   size_t context = run->config->context, n_ids = run->reader.n_ids;
   size_t classes = run->model->n_classes, rows = SCORING_WINDOWS * context, n_pieces = 0;
   struct tt_piece *pieces = NULL;
@@ -100,7 +101,7 @@ static enum tt_status score(struct run *run, const struct tt_source_slice *slice
   if (status == TT_OK && (!predicted || !rank || !loss))
     status = tt_fail(TT_NO_MEMORY, "scores of %zu events", rows);
   if (status == TT_OK)
-    status = tt_pieces_scoring(slice, context, limit, &pieces, &n_pieces);
+    status = tt_pieces_scoring(slice, context, overlap, limit, &pieces, &n_pieces);
   for (size_t first = 0; status == TT_OK && first < n_pieces; first += SCORING_WINDOWS) {
     size_t n = n_pieces - first < SCORING_WINDOWS ? n_pieces - first : SCORING_WINDOWS;
     if (tt_interrupted()) {
@@ -216,7 +217,8 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
     double eval_begin = now(), val_loss;
     struct tt_scores scores;
     size_t unseen;
-    status = score(run, &run->val, MAX_VAL_WINDOWS, &scores, &val_loss, &unseen);
+    status = score(run, &run->val, run->config->context / 8, MAX_VAL_WINDOWS, &scores, &val_loss,
+                   &unseen);
     if (status != TT_OK)
       return status;
     result->eval_seconds += now() - eval_begin;
@@ -324,10 +326,11 @@ enum tt_status tt_predictor_run(const struct tt_predictor_config *config,
     status = train(&run, &result);
   double eval_begin = now(), loss;
   if (status == TT_OK && run.has_val && config->steps)
-    status = score(&run, &run.val, MAX_VAL_WINDOWS, &result.val_scores, &result.val_loss,
-                   &result.unseen_classes);
+    status = score(&run, &run.val, config->context / 8, MAX_VAL_WINDOWS, &result.val_scores,
+                   &result.val_loss, &result.unseen_classes);
   if (status == TT_OK)
-    status = score(&run, &run.test, 0, &result.scores, &loss, &result.unseen_classes);
+    status = score(&run, &run.test, config->context / 2, 0, &result.scores, &loss,
+                   &result.unseen_classes);
   result.eval_seconds += now() - eval_begin;
   for (size_t i = 0; i < TT_PREDICTOR_BASELINES && status == TT_OK; i++)
     status = tt_baseline_scores(run.train, run.n_train, &run.test, tt_predictor_baseline_orders[i],

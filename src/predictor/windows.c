@@ -137,14 +137,16 @@ struct tt_piece tt_starts_draw(const struct tt_starts *starts,
                            .n = (uint32_t)inputs};
 }
 
-enum tt_status tt_pieces_scoring(const struct tt_source_slice *slice, size_t context, size_t limit,
-                                 struct tt_piece **ret, size_t *ret_n) {
+enum tt_status tt_pieces_scoring(const struct tt_source_slice *slice, size_t context,
+                                 size_t overlap, size_t limit, struct tt_piece **ret,
+                                 size_t *ret_n) {
   struct tt_piece *pieces = NULL;
-  size_t n = 0, capacity = 0, half = context / 2;
+  size_t n = 0, capacity = 0, step = context - overlap;
+  TT_ASSERT(overlap < context);
   for (size_t i = 0; i < slice->n_segments; i++) {
     const struct tt_segment *segment = &slice->segments[i];
     uint64_t inputs = segment->n - 1; /* each predicts the event behind it */
-    for (uint64_t first = 0; first == 0 || first + (context - half) < inputs; first += half) {
+    for (uint64_t first = 0; first == 0 || first + overlap < inputs; first += step) {
       uint64_t left = inputs - first;
       if (tt_grow(&pieces, &capacity, n + 1, sizeof *pieces)) {
         tt_free(pieces);
@@ -153,7 +155,7 @@ enum tt_status tt_pieces_scoring(const struct tt_source_slice *slice, size_t con
       pieces[n++] = (struct tt_piece){.stream = segment->stream,
                                       .first = segment->first + first,
                                       .n = (uint32_t)(left < context ? left : context),
-                                      .skip = (uint32_t)(first ? context - half : 0)};
+                                      .skip = (uint32_t)(first ? overlap : 0)};
     }
   }
   if (limit && n > limit) {

@@ -56,10 +56,11 @@ void tt_starts_release(struct tt_starts *starts);
 struct tt_piece tt_starts_draw(const struct tt_starts *starts,
                                const struct tt_source_slice *sources, struct tt_rng *rng);
 
-/* The windows that score a source: `context` inputs, half of them new from window to window. At
- * most `limit` windows, evenly spread; 0: all. */
-enum tt_status tt_pieces_scoring(const struct tt_source_slice *slice, size_t context, size_t limit,
-                                 struct tt_piece **ret, size_t *ret_n);
+/* The windows that score a source: `context` inputs, of which the first `overlap` (< context) were
+ * in the window before and are context only. At most `limit` windows, evenly spread; 0: all. */
+enum tt_status tt_pieces_scoring(const struct tt_source_slice *slice, size_t context,
+                                 size_t overlap, size_t limit, struct tt_piece **ret,
+                                 size_t *ret_n);
 
 /* dt as an id: bins of 1/8 standard deviation of its log. */
 #define TT_DT_BINS 96
