@@ -2,6 +2,7 @@
 #ifndef DATASET_COLUMNS_H
 #define DATASET_COLUMNS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* X(name, C type, .npy type) */

@@ -193,7 +193,7 @@ static uint32_t draw(struct tt_decoder *decoder, struct group group, const struc
         return group.threads[i];
       at -= turns;
     }
-  TT_ASSERT(!"unreachable: the weights add up to the total");
+  TT_ASSERT(false && "unreachable: the weights add up to the total");
   return TT_THREAD_ANY;
 }
 

@@ -213,7 +213,7 @@ static int32_t channel_id(const struct tt_channels *channels, enum tt_channel ch
   case TT_N_CHANNELS:
     break;
   }
-  TT_ASSERT(!"a channel");
+  TT_ASSERT(false && "a channel");
   return -1;
 }
 
