@@ -107,7 +107,10 @@ static uint32_t comm_place(const struct tt_cast_thread *thread, uint32_t comm) {
 
 /* ---- learning ---- */
 
+#define BLOCK ((size_t)1 << 20) /* rows given back at a time */
+
 struct learner {
+  const struct tt_dataset *dataset;
   const struct tt_columns *columns;
   struct tt_cast *cast;
   size_t threads_capacity;
@@ -139,11 +142,18 @@ static enum tt_status add_ret(struct learner *learner, uint16_t id, int64_t ret)
   return TT_OK;
 }
 
+/* A pass over the rows is at row i. */
+static void pass_row(const struct learner *learner, size_t i) {
+  if (i > 0 && i % BLOCK == 0)
+    tt_dataset_done_with(learner->dataset, i - BLOCK, BLOCK);
+}
+
 /* First pass: who there is, under which names, who ran first, what is returned. */
 static enum tt_status meet(struct learner *learner) {
   const struct tt_columns *c = learner->columns;
   struct tt_cast *cast = learner->cast;
   for (size_t i = 0; i < c->n; i++) {
+    pass_row(learner, i);
     uint16_t cpu = c->cpu[i], event = c->event[i];
     uint32_t last = learner->on_cpu[cpu], thread = last;
     if (last == TT_THREAD_ANY || cast->threads[last].tid != c->tid[i]) {
@@ -179,6 +189,7 @@ static void follow_names(struct learner *learner) {
   for (size_t i = 0; i < cast->n_cpus; i++)
     learner->on_cpu[i] = TT_THREAD_ANY;
   for (size_t i = 0; i < c->n; i++) {
+    pass_row(learner, i);
     uint16_t cpu = c->cpu[i];
     uint32_t thread = learner->on_cpu[cpu];
     if (thread == TT_THREAD_ANY || cast->threads[thread].tid != c->tid[i])
@@ -205,7 +216,7 @@ static int compare_int64(const void *left, const void *right) {
 enum tt_status tt_cast_build(const struct tt_dataset *train, uint64_t seed, struct tt_cast *ret) {
   const struct tt_names *names = &tt_dataset_meta(train)->events;
   struct tt_cast cast = {0};
-  struct learner learner = {.columns = tt_dataset_columns(train), .cast = &cast};
+  struct learner learner = {.dataset = train, .columns = tt_dataset_columns(train), .cast = &cast};
   tt_rng_init(&learner.rng, seed, UINT64_C(0xca57));
   enum tt_status status = allocate(&cast, names->n, tt_dataset_cpu_limit(train));
   if (status == TT_OK)

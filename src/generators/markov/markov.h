@@ -5,10 +5,9 @@
  *            contexts by the system call the thread is in
  *   dt       empirical, given (CPU, previous event, event), backing off to (previous, event), event
  *   cpu      that of the stream; merged: given (previous CPU, previous event, event)
- *   thread   chosen at a switch, given the thread that leaves, the CPU and the two events before,
- *            Witten-Bell mixed (TT_MARKOV_TURN_LEVELS); among those that run nowhere else
- *   comm     the thread's (decode.h)
- *   ret      given (event, comm), backing off to event
+ *   thread   chosen at a switch among those that run nowhere else, given the thread that leaves and
+ *            the two events before, backing off to (leaving, event before), (CPU, event before),
+ * CPU comm     the thread's (decode.h) ret      given (event, comm), backing off to event
  *
  * Nothing is counted across a gap. Memory is bounded by limits on contexts, pairs and samples. */
 #ifndef GENERATORS_MARKOV_MARKOV_H
@@ -72,22 +71,19 @@ struct tt_markov {
 extern const struct tt_generator_ops tt_markov_ops;
 
 /* ---- keys: level 0 is the most specific ---- */
-#define TT_MARKOV_TURN_LEVELS 6
+#define TT_MARKOV_TURN_LEVELS 4
+#define TT_MARKOV_TURN_MIXED 2 /* these are mixed; the others serve when nobody of these is free   \
+                                */
 /* before, earlier: the two events before the switch. */
 static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint16_t cpu,
                                           uint16_t before, uint16_t earlier) {
   uint64_t tag = (uint64_t)level << 60, who = (uint64_t)leaving << 32, where = (uint64_t)cpu << 32;
-  uint64_t pair = (uint64_t)before << 16 | earlier;
   switch (level) {
   case 0:
-    return tag | who | pair;
+    return tag | who | (uint64_t)before << 16 | earlier;
   case 1:
     return tag | who | before;
   case 2:
-    return tag | who;
-  case 3:
-    return tag | where | pair;
-  case 4:
     return tag | where | before;
   default:
     return tag | where;

@@ -8,7 +8,6 @@
 #include "generators/merge.h"
 
 #define THREAD_TRIES 12 /* draws of a thread before all that were seen are weighed */
-#define NO_EVENT UINT16_MAX
 
 struct sampled_stream {
   struct tt_markov_history history;
@@ -64,7 +63,7 @@ static uint32_t choose_thread(const struct sampler *sampler, uint16_t cpu, uint3
                                 tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
   for (int i = 0; i < THREAD_TRIES; i++) {
     int64_t turn;
-    if (!tt_backoff_draw(rows, TT_MARKOV_TURN_LEVELS, rng, &turn))
+    if (!tt_backoff_draw(rows, TT_MARKOV_TURN_MIXED, rng, &turn))
       break;
     uint32_t thread = thread_of(markov, turn, cpu);
     if (may_enter(sampler, thread, cpu, leaving))
@@ -166,6 +165,8 @@ static enum tt_status next(void *user, size_t which, struct tt_sample *ret) {
     thread = settle(sampler, stream, stream->cpu);
   } else {
     thread = settle(sampler, stream, stream->cpu);
+    if (thread != TT_THREAD_ANY && markov->cast.threads[thread].tid == TT_TID_NONE)
+      thread = TT_THREAD_ANY; /* as in learning */
     bool known = false;
     uint32_t call = thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN
                                             : tt_decoder_inside(sampler->decoder, thread, &known);
