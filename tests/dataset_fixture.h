@@ -87,7 +87,7 @@ static void fixture_write(const char *path, const struct tt_event *events, size_
 
 /* A dataset of n events with random gaps (also of a CPU that has no rows, also overlapping) and two
  * or three sources, open. */
-static struct tt_dataset *fixture_gappy(size_t n, uint16_t cpus, uint64_t seed) {
+static inline struct tt_dataset *fixture_gappy(size_t n, uint16_t cpus, uint64_t seed) {
   struct tt_event *events = fixture_events(n, cpus, seed);
   struct tt_dataset_meta meta;
   struct tt_rng rng;
@@ -118,7 +118,7 @@ static struct tt_dataset *fixture_gappy(size_t n, uint16_t cpus, uint64_t seed) 
 }
 
 /* The definition of a cut between rows a < b: of CPU `cpu`'s stream, or -1: the merged one. */
-static bool fixture_cut(const struct tt_dataset *d, size_t a, size_t b, int cpu) {
+static inline bool fixture_cut(const struct tt_dataset *d, size_t a, size_t b, int cpu) {
   const struct tt_columns *c = tt_dataset_columns(d);
   const struct tt_dataset_meta *m = tt_dataset_meta(d);
   for (size_t i = 0; i < m->n_gaps; i++)

@@ -98,7 +98,7 @@ static struct tt_event *toy_events(size_t n, uint64_t seed) {
 }
 
 static void toy_meta(struct tt_dataset_meta *meta) {
-  char name[16];
+  char name[32];
   tt_dataset_meta_init(meta);
   for (int i = 0; i < TOY_EVENTS; i++)
     tt_names_add(&meta->events, toy_names[i]);

@@ -99,6 +99,8 @@ void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_histo
   if (own.n > 0)
     tt_ngram_rows(&markov->threads, &own, 1 + (shortest < 1 ? 1 : shortest), ret);
   tt_ngram_rows(&markov->common, &common, shortest, ret);
+  if (ret->n == 0) /* nothing ever followed the last event */
+    tt_ngram_rows(&markov->common, &common, 0, ret);
 }
 
 /* calls[n_threads]: which system call each thread is in, as the decoder has it (decode.c). */
@@ -189,6 +191,8 @@ static enum tt_status learn_row(struct learner *learner, size_t i) {
 }
 
 static enum tt_status finish(struct tt_markov *markov) {
+  if (markov->threads.counts.n_pairs == 0) /* no thread is known */
+    markov->own = false;
   enum tt_status status;
   if ((status = tt_ngram_finish(&markov->common)) != TT_OK ||
       (markov->own && (status = tt_ngram_finish(&markov->threads)) != TT_OK) ||

@@ -72,8 +72,9 @@ extern const struct tt_generator_ops tt_markov_ops;
 
 /* ---- keys: level 0 is the most specific ---- */
 #define TT_MARKOV_TURN_LEVELS 4
-#define TT_MARKOV_TURN_MIXED 2 /* these are mixed; the others serve when nobody of these is free   \
-                                */
+#define TT_MARKOV_TURN_MIXED                                                                       \
+  2 /* these are mixed; the others serve when nobody of these is free                              \
+     */
 /* before, earlier: the two events before the switch. */
 static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint16_t cpu,
                                           uint16_t before, uint16_t earlier) {
@@ -146,7 +147,8 @@ enum tt_status tt_markov_generate(const struct tt_generator *generator,
 void tt_markov_contexts(const struct tt_markov *markov, const struct tt_markov_history *history,
                         uint32_t thread, uint32_t call, struct tt_ngram_context *common,
                         struct tt_ngram_context *own);
-/* Their rows, the most specific first; contexts of fewer than `shortest` events are left out. */
+/* Their rows, the most specific first; contexts of fewer than `shortest` events are left out unless
+ * there is no other. At least one. */
 void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_history *history,
                     uint32_t thread, uint32_t call, uint32_t shortest, struct tt_ngram_rows *ret);
 /* Mean -log P(event | context), nats, over at most `limit` events (0: all) of a dataset with the
