@@ -67,7 +67,8 @@ struct tt_run_options {
   struct tt_progress progress;
 };
 
-/* import, split, mine, train, generate, repair, export, evaluate: all below `output`. */
+/* import, split, mine, train, generate, repair, export, evaluate (arms to convergence only): all
+ * below `output`. */
 TT_API enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report_text *ret);
 
 #endif

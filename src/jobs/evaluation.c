@@ -113,7 +113,7 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
       e->n_baselines = TT_PREDICTOR_BASELINES;
     }
   }
-  for (size_t k = 0; k < N_ARMS && status == TT_OK; k++)
+  for (size_t k = 0; in->equal_steps && k < N_ARMS && status == TT_OK; k++)
     status = run_arm(in, vocabulary, &ARMS[k], steps, e, &result);
   tt_vocabulary_free(vocabulary);
   return status;

@@ -16,6 +16,7 @@ struct tt_jobs_evaluation_inputs {
   const struct tt_dataset *raw;                /* before repair; NULL: not known */
   const struct tt_constraints *constraints;    /* mined from train */
   unsigned channels;                           /* the predictor's; 0: all */
+  bool equal_steps;                            /* train the equal-steps arms too */
   uint64_t steps;                              /* of the equal-steps arms; 0: as TRTR took */
   uint64_t seed;
   const struct tt_progress *progress;
@@ -34,10 +35,10 @@ struct tt_jobs_evaluation {
   double predictor_seconds, fidelity_seconds;
 };
 
-/* Arms: TRTR, TSTR and COMBINED to convergence, then at equal steps. Every arm is given the same
- * number of events n = min(train, synthetic) of each kind it uses; where train holds more, n real
- * events in 8 stretches spread evenly over it (COMBINED: n real and n synthetic, of which equal
- * steps see half as many each). */
+/* Arms: TRTR, TSTR and COMBINED to convergence, then, if asked for, at equal steps. Every arm is
+ * given the same number of events n = min(train, synthetic) of each kind it uses; where train holds
+ * more, n real events in 8 stretches spread evenly over it (COMBINED: n real and n synthetic, of
+ * which equal steps see half as many each). */
 enum tt_status tt_jobs_evaluate(const struct tt_jobs_evaluation_inputs *inputs,
                                 struct tt_jobs_evaluation *ret);
 

@@ -158,26 +158,29 @@ static enum tt_status twin_stage(struct run *run) {
   return status;
 }
 
-/* Opens what an evaluation needs, runs it, closes everything. raw may be NULL. */
+/* Opens what an evaluation needs, runs it, closes everything. raw may be NULL. `alone` (evaluate,
+ * not run): constraints are mined and written, and there is time for the arms at equal steps. */
 static enum tt_status evaluate_paths(const char *train, const char *val, const char *test,
                                      const char *synthetic, const char *raw,
-                                     const char *constraints_path, bool mine,
+                                     const char *constraints_path, bool alone,
                                      const struct tt_evaluate_options *options,
                                      struct tt_jobs_evaluation *ret) {
   struct tt_dataset *datasets[5] = {NULL};
   const char *paths[5] = {train, val, test, synthetic, raw};
   struct tt_constraints *constraints = NULL;
-  struct tt_jobs_evaluation_inputs in = {
-      .steps = options->steps, .seed = options->seed, .progress = &options->progress};
+  struct tt_jobs_evaluation_inputs in = {.equal_steps = alone,
+                                         .steps = options->steps,
+                                         .seed = options->seed,
+                                         .progress = &options->progress};
   tt_jobs_use_threads(options->threads);
   enum tt_status status = tt_channel_set_parse(options->channels, &in.channels);
   for (size_t i = 0; i < 5 && status == TT_OK; i++)
     if (paths[i])
       status = tt_dataset_open(paths[i], &datasets[i]);
   if (status == TT_OK)
-    status = mine ? tt_constraints_mine(datasets[0], &constraints)
-                  : tt_constraints_load(constraints_path, &constraints);
-  if (status == TT_OK && mine)
+    status = alone ? tt_constraints_mine(datasets[0], &constraints)
+                   : tt_constraints_load(constraints_path, &constraints);
+  if (status == TT_OK && alone)
     status = tt_constraints_save(constraints, constraints_path, false);
   if (status == TT_OK) {
     in.train = datasets[0];
