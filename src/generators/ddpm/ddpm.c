@@ -23,7 +23,7 @@ static const char *const OPTIONS[] = {
     "lambda=1: weight of the channels' cross-entropies (the poster's: 0.1)",
     "signal=0.25: scale of the embedded events against the noise",
     "sampler=ancestral: ancestral (draws of the predicted distributions) or ddim",
-    "steps=16: noise levels visited when sampling, 1-1000",
+    "steps=8: noise levels visited when sampling, 1-1000",
     "fresh=CONTEXT/2: new positions per window when sampling; the rest is the known past",
     NULL};
 
@@ -99,7 +99,7 @@ static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_
   if (status == TT_OK)
     status = tt_train_option_integer(config, "heads", 1, 64, 4, &heads);
   if (status == TT_OK)
-    status = tt_train_option_integer(config, "steps", 1, TT_DDPM_STEPS, 16, &steps);
+    status = tt_train_option_integer(config, "steps", 1, TT_DDPM_STEPS, 8, &steps);
   if (status == TT_OK)
     status = tt_train_option_integer(config, "fresh", 1, (long long)ddpm->base.context / 2,
                                      (long long)ddpm->base.context / 2, &fresh);

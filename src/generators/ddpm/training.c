@@ -18,7 +18,7 @@
 #include "generators/ddpm/ddpm.h"
 
 enum {
-  EVENTS_PER_STEP = 2048,
+  EVENTS_PER_STEP = 1024, /* small batches learn more per minute at this scale */
   WARMUP = 40,
   CALIBRATION = 60,
   CHECKPOINT_SECONDS = 120,
@@ -26,6 +26,9 @@ enum {
   RNG_STREAM = 0x64647074, /* of this file's draws; step is added */
 };
 static const double FLOOR = 0.05; /* of the learning rate, at the end */
+/* Of 1, 2 and 4e-3, with 512, 1024 and 2048 events per step, the lowest loss after one minute on
+ * the training part of scimark2-flutin-cpu3. */
+static const float LEARNING_RATE = 2e-3f;
 
 struct fit {
   struct tt_ddpm *ddpm;
@@ -293,6 +296,7 @@ enum tt_status tt_ddpm_fit(struct tt_ddpm *ddpm, const struct tt_train_config *c
     status = tt_compute_create(TT_PRECISION_AUTO, config->seed, &fit.compute);
   if (status == TT_OK) {
     struct tt_optimizer_config optimizer = tt_optimizer_defaults();
+    optimizer.learning_rate = LEARNING_RATE;
     optimizer.ema_decay = 0.999f;
     status = tt_optimizer_init(&fit.optimizer, &ddpm->denoiser.params, &optimizer);
   }
