@@ -1,5 +1,5 @@
 #!/bin/bash
-# `tracetwin run` on every trace and generator, then one table: docs/results/traces.csv.
+# `tracetwin run` on every trace and generator, then one table (CSV) on stdout.
 #
 #   experiments/traces.sh TRACES OUT [MINUTES [EVENTS [SEED...]]]
 #

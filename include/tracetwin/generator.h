@@ -33,7 +33,8 @@ struct tt_train_options {
 
 struct tt_train_summary {
   char generator[32];
-  uint64_t parameters, steps, seed;
+  char stream[8]; /* "cpu" or "merged" */
+  uint64_t context, parameters, steps, seed;
   double events_per_second, loss, val_loss; /* val_loss: NaN without val */
 };
 

@@ -103,13 +103,15 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
   status = tt_remove_tree(checkpoint);
   if (status != TT_OK)
     goto cleanup;
-  *ret = (struct tt_train_summary){.parameters = training.parameters,
+  *ret = (struct tt_train_summary){.context = generator->context,
+                                   .parameters = training.parameters,
                                    .steps = training.steps,
                                    .seed = options->seed,
                                    .events_per_second = training.events_per_second,
                                    .loss = training.loss,
                                    .val_loss = training.val_loss};
   snprintf(ret->generator, sizeof ret->generator, "%s", name);
+  snprintf(ret->stream, sizeof ret->stream, "%s", tt_stream_kind_name(generator->stream));
 cleanup:
   tt_generator_free(generator);
   tt_dataset_close(train);

@@ -23,6 +23,10 @@ void tt_jobs_use_threads(unsigned threads) {
     omp_set_num_threads((int)threads);
 }
 
+int tt_jobs_threads(unsigned threads) {
+  return threads > 0 ? (int)threads : omp_get_max_threads();
+}
+
 void tt_jobs_progress_begin(struct tt_jobs_progress *progress, const struct tt_progress *to,
                             const char *stage, const char *unit, uint64_t total) {
   *progress = (struct tt_jobs_progress){

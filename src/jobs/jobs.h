@@ -28,6 +28,8 @@ double tt_jobs_seconds(void);
 
 /* Runs OpenMP regions of this thread with so many threads; 0: leaves it as it is. */
 void tt_jobs_use_threads(unsigned threads);
+/* How many threads that is. */
+int tt_jobs_threads(unsigned threads);
 
 /* Splits "NAME=VALUE" settings into options; *ret (n items) holds one allocation, tt_free it. */
 enum tt_status tt_jobs_settings(const char *const *settings, size_t n,

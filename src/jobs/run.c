@@ -117,7 +117,7 @@ static enum tt_status twin_stage(struct run *run) {
                                          .stream = o->stream,
                                          .settings = o->settings,
                                          .n_settings = o->n_settings,
-                                         .context = o->context,
+                                         .context = run->training.context,
                                          .minutes = o->minutes > 0 ? o->minutes : 5,
                                          .seed = o->seed,
                                          .threads = o->threads,
@@ -202,13 +202,17 @@ static enum tt_status run_report(struct run *run, struct tt_report_text *ret) {
   struct tt_report_file files[N_RESULTS];
   for (size_t i = 0; i < N_RESULTS; i++)
     files[i] = (struct tt_report_file){.what = RESULT_TEXTS[i], .path = run->shown[i]};
+  struct tt_dataset *dataset = NULL;
+  enum tt_status status = tt_dataset_open(run->paths[RESULT_DATASET], &dataset);
+  if (status != TT_OK)
+    return status;
   struct tt_report report = {
       .seed = o->seed,
-      .threads = (int)o->threads,
+      .threads = tt_jobs_threads(o->threads),
       .trace = {.present = true,
                 .paths = o->inputs,
                 .n_paths = o->n_inputs,
-                .format = "ctf",
+                .format = tt_dataset_meta(dataset)->sources[0].format,
                 .events = run->info.events,
                 .event_types = run->info.event_types,
                 .comms = run->info.comms,
@@ -223,9 +227,9 @@ static enum tt_status run_report(struct run *run, struct tt_report_text *ret) {
                     (run->info.events - run->split.train - run->split.val - run->split.test) / 2},
       .generator = {.present = true,
                     .name = run->training.generator,
-                    .stream = o->stream ? o->stream : "cpu",
+                    .stream = run->training.stream,
                     .channels = o->channels ? o->channels : "full",
-                    .context = o->context,
+                    .context = run->training.context,
                     .parameters = run->training.parameters,
                     .steps = run->training.steps,
                     .train_events_per_second = run->training.events_per_second,
@@ -246,7 +250,9 @@ static enum tt_status run_report(struct run *run, struct tt_report_text *ret) {
       .files = files,
       .n_files = N_RESULTS};
   tt_jobs_report_evaluation(&report, &run->evaluation);
-  return tt_jobs_report_finish(&report, run->paths[RESULT_REPORT], ret);
+  status = tt_jobs_report_finish(&report, run->paths[RESULT_REPORT], ret);
+  tt_dataset_close(dataset);
+  return status;
 }
 
 enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report_text *ret) {
@@ -314,7 +320,7 @@ enum tt_status tt_job_evaluate(const struct tt_evaluate_options *options,
   const struct tt_report_time time = {.stage = "evaluate", .seconds = tt_jobs_seconds() - begin};
   const struct tt_report_file file = {.what = "this report", .path = shown};
   struct tt_report report = {.seed = options->seed,
-                             .threads = (int)options->threads,
+                             .threads = tt_jobs_threads(options->threads),
                              .times = &time,
                              .n_times = 1,
                              .files = &file,

@@ -1,0 +1,45 @@
+#!/usr/bin/python3
+"""Gathers OUT/TRACE/GENERATOR-SEED/report.json (experiments/traces.sh) into one CSV on stdout:
+a row a run. Fractions are fractions, times seconds, memory bytes."""
+import csv
+import json
+import pathlib
+import sys
+
+out = pathlib.Path(sys.argv[1])
+rows = []
+for path in sorted(out.glob("*/*/report.json")):
+    report = json.loads(path.read_text())
+    row = {"trace": path.parent.parent.name, "generator": report["generator"]["name"],
+           "seed": report["seed"], "events": report["trace"]["events"],
+           "event_types": report["trace"]["event_types"], "steps": report["generator"]["steps"]}
+    for distance in report["distances"]:
+        prefix = {"held-out real": "floor", "before repair": "before",
+                  "after repair": "after"}[distance["name"]]
+        for name in ("d_trans", "d_trans_cpu", "d_time", "d_cpu", "d_attr"):
+            row[f"{prefix}_{name}"] = distance[name]
+    row["twin_events"] = report["repair"]["events"]
+    row["edit_rate"] = report["repair"]["edit_rate"]
+    for arm in report["utility"]["arms"]:
+        if not arm["equal_steps"]:
+            row[f"{arm['name'].lower()}_macro_f1"] = arm["macro_f1"]
+            row[f"{arm['name'].lower()}_steps"] = arm["steps"]
+    row["arm_events"] = report["utility"]["arms"][0]["real_events"]
+    row["best_counting_macro_f1"] = max(b["macro_f1"] for b in report["utility"]["baselines"])
+    for fidelity in report["fidelity"]:
+        prefix = "floor" if fidelity["name"] == "held-out real" else "twin"
+        row[f"{prefix}_cpu_5gram_jsd"] = fidelity["ngram_cpu_jsd"][4]
+        row[f"{prefix}_dt_jsd"] = fidelity["dt_jsd"]
+        row[f"{prefix}_memorised"] = fidelity["memorised"]
+    for time in report["times"]:
+        row[f"{time['stage']}_seconds"] = time["seconds"]
+    row["generate_events_per_second"] = report["generator"]["generate_events_per_second"]
+    row["peak_rss_bytes"] = report["peak_rss_bytes"]
+    rows.append(row)
+if not rows:
+    sys.exit(f"{out}: no report.json below it")
+names = list(dict.fromkeys(name for row in rows for name in row))
+writer = csv.DictWriter(sys.stdout, names, restval="", lineterminator="\n")
+writer.writeheader()
+for row in rows:
+    writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
