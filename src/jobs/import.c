@@ -144,7 +144,7 @@ enum tt_status tt_job_import(const struct tt_import_options *options, struct tt_
   if (status == TT_OK)
     status = tt_dataset_open(options->output, &dataset);
   if (status == TT_OK)
-    status = tt_jobs_dataset_info(dataset, ret);
+    *ret = tt_jobs_dataset_info(dataset);
   tt_dataset_close(dataset);
   tt_dataset_writer_abort(job.writer);
   tt_dataset_meta_release(&job.meta);

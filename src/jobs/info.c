@@ -21,12 +21,9 @@ static enum tt_status has(const char *folder, const char *file, bool *ret) {
 
 static enum tt_status dataset_info(const char *path, struct tt_path_info *ret) {
   struct tt_dataset *dataset = NULL;
-  struct tt_path_info info = {.kind = TT_KIND_DATASET};
   enum tt_status status = tt_dataset_open(path, &dataset);
   if (status == TT_OK)
-    status = tt_jobs_dataset_info(dataset, &info.dataset);
-  if (status == TT_OK)
-    *ret = info;
+    *ret = (struct tt_path_info){.kind = TT_KIND_DATASET, .dataset = tt_jobs_dataset_info(dataset)};
   tt_dataset_close(dataset);
   return status;
 }

@@ -50,62 +50,15 @@ void tt_jobs_progress_step(struct tt_jobs_progress *progress, uint64_t done) {
   progress->to->report(progress->to->user, report);
 }
 
-/* A set of 32-bit ids in pages of 65536 bits, allocated when first used. */
-struct id_set {
-  uint64_t *pages[1 << 16];
-  uint64_t count;
-};
-
-static int id_set_add(struct id_set *set, uint32_t id) {
-  uint64_t **page = &set->pages[id >> 16];
-  if (!*page && !(*page = tt_calloc(1 << 10, sizeof **page)))
-    return -1;
-  uint64_t bit = (uint64_t)1 << (id & 63), *word = &(*page)[(id & 0xffff) >> 6];
-  set->count += !(*word & bit);
-  *word |= bit;
-  return 0;
-}
-
-static void id_set_release(struct id_set *set) {
-  for (size_t i = 0; i < 1 << 16; i++)
-    tt_free(set->pages[i]);
-}
-
-enum tt_status tt_jobs_dataset_info(const struct tt_dataset *dataset, struct tt_dataset_info *ret) {
-  const struct tt_columns *c = tt_dataset_columns(dataset);
-  const struct tt_dataset_meta *meta = tt_dataset_meta(dataset);
-  struct id_set *tids = tt_calloc(1, sizeof *tids), *comms = tt_calloc(1, sizeof *comms),
-                *events = tt_calloc(1, sizeof *events);
-  enum tt_status status = TT_OK;
-  if (!tids || !comms || !events)
-    goto no_memory;
-  for (size_t i = 0; i < c->n; i++) {
-    if (id_set_add(events, c->event[i]) ||
-        (c->tid[i] != TT_TID_NONE && id_set_add(tids, (uint32_t)c->tid[i])) ||
-        (c->comm[i] != TT_COMM_NONE && id_set_add(comms, c->comm[i])))
-      goto no_memory;
-  }
-  *ret = (struct tt_dataset_info){.events = c->n,
-                                  .event_types = events->count,
-                                  .comms = comms->count,
-                                  .cpus = tt_dataset_cpus(dataset),
-                                  .tids = tids->count,
-                                  .duration_ns = c->n ? c->ts[c->n - 1] - c->ts[0] : 0,
-                                  .lost_events = meta->lost_events};
-  goto cleanup;
-no_memory:
-  status = tt_fail(TT_NO_MEMORY, "out of memory while counting ids");
-cleanup:
-  if (tids)
-    id_set_release(tids);
-  if (comms)
-    id_set_release(comms);
-  if (events)
-    id_set_release(events);
-  tt_free(tids);
-  tt_free(comms);
-  tt_free(events);
-  return status;
+struct tt_dataset_info tt_jobs_dataset_info(const struct tt_dataset *dataset) {
+  struct tt_dataset_counts counts = tt_dataset_counts(dataset);
+  return (struct tt_dataset_info){.events = counts.events,
+                                  .event_types = counts.event_types,
+                                  .comms = counts.comms,
+                                  .cpus = counts.cpus,
+                                  .tids = counts.tids,
+                                  .duration_ns = counts.last_ts - counts.first_ts,
+                                  .lost_events = tt_dataset_meta(dataset)->lost_events};
 }
 
 enum tt_status tt_jobs_settings(const char *const *settings, size_t n,

@@ -9,8 +9,8 @@
 #include "trace/event_source.h"
 #include "tracetwin/tracetwin.h"
 
-/* Counts what `import` and `info` tell of a dataset; one pass. */
-enum tt_status tt_jobs_dataset_info(const struct tt_dataset *dataset, struct tt_dataset_info *ret);
+/* What `import` and `info` tell of a dataset. */
+struct tt_dataset_info tt_jobs_dataset_info(const struct tt_dataset *dataset);
 
 /* Starts the progress reports of one stage; jobs_progress_step() reports `done` at most ten times a
  * second. */

@@ -221,7 +221,7 @@ enum tt_status tt_report_write_text(const struct tt_report *report, FILE *file) 
   if (report->n_files)
     fputs("\nFiles\n", file);
   for (size_t i = 0; i < report->n_files; i++)
-    fprintf(file, "  %-*s%s\n", 20, report->files[i].what, report->files[i].path);
+    fprintf(file, "  %-36s %s\n", report->files[i].what, report->files[i].path);
   for (size_t i = 0; i < report->n_notes; i++)
     fprintf(file, "%snote: %s\n", i ? "" : "\n", report->notes[i]);
   if (ferror(file))
