@@ -12,9 +12,10 @@
 
 const size_t tt_predictor_baseline_orders[TT_PREDICTOR_BASELINES] = {1, 2, 5};
 
-#define SCORING_WINDOWS 32   /* per inference pass */
-#define MAX_VAL_WINDOWS 1024 /* more say nothing more about when to stop */
-#define MAX_INTERVAL 1000    /* steps between validation scores, where an epoch is longer */
+#define SCORING_WINDOWS 32  /* per inference pass */
+#define MAX_VAL_WINDOWS 256 /* spread evenly; more say nothing more about when to stop */
+#define MAX_INTERVAL 1000   /* steps between validation scores, where an epoch is longer */
+#define MIN_INTERVAL 50     /* little training data: scoring must not cost more than training */
 #define WARMUP_STEPS 50
 #define FLOOR 0.05 /* of the peak learning rate, at the end of the schedule */
 
@@ -188,7 +189,8 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
   size_t per_step = config->batch * config->context;
   size_t per_epoch = (size_t)(result->train_events / per_step);
   per_epoch = per_epoch ? per_epoch : 1;
-  size_t interval = per_epoch < MAX_INTERVAL ? per_epoch : MAX_INTERVAL;
+  size_t interval = per_epoch < MIN_INTERVAL ? MIN_INTERVAL : per_epoch;
+  interval = interval < MAX_INTERVAL ? interval : MAX_INTERVAL;
   size_t total = config->steps ? config->steps : config->max_epochs * per_epoch;
   double begin = now(), best_loss = INFINITY;
   size_t without = 0;
