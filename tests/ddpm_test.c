@@ -184,7 +184,7 @@ static double legal_share(const struct collected *c) {
 static void learns_a_cycle(void **state) {
   (void)state;
   struct tt_train_result result;
-  struct tt_generator *generator = train(500, TT_STREAM_CPU, 64, NULL, false, &result);
+  struct tt_generator *generator = train(400, TT_STREAM_CPU, 64, NULL, false, &result);
   struct collected c = generate(generator, 6000, 1);
   double legal = legal_share(&c);
   print_message("loss %.3f, validation %.3f, legal %.4f\n", result.loss, result.val_loss, legal);
