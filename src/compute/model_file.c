@@ -357,7 +357,7 @@ enum tt_status tt_model_open(const char *path, struct tt_model_file **ret) {
   }
   fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0 || fstat(fd, &info) != 0) {
-    status = tt_fail(TT_IO, "%s: %s", path, strerror(errno));
+    status = tt_fail(TT_BAD_INPUT, "%s: %s", path, strerror(errno));
     goto cleanup;
   }
   if (!S_ISREG(info.st_mode) || info.st_size <= 0) {
@@ -368,7 +368,7 @@ enum tt_status tt_model_open(const char *path, struct tt_model_file **ret) {
   file->map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (file->map == MAP_FAILED) {
     file->map = NULL;
-    status = tt_fail(TT_IO, "%s: %s", path, strerror(errno));
+    status = tt_fail(TT_BAD_INPUT, "%s: %s", path, strerror(errno));
     goto cleanup;
   }
   status = parse(file);

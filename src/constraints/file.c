@@ -1,5 +1,6 @@
 /* constraints.json (format: docs/constraints.md). Relations are flat lists [column, count, column,
  * count, ...] with ascending columns, so that equal constraints give equal bytes. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
@@ -105,7 +106,7 @@ enum tt_status tt_constraints_save(const struct tt_constraints *c, const char *p
   if (!root)
     status = tt_fail(TT_NO_MEMORY, "out of memory");
   else if (json_dump_file(root, output.temporary, JSON_COMPACT))
-    status = tt_fail(TT_IO, "%s: can't be written", path);
+    status = tt_fail(TT_IO, "%s: cannot write: %s", path, strerror(errno));
   json_decref(root);
   if (status == TT_OK)
     return tt_output_commit(&output);

@@ -44,7 +44,12 @@ static enum tt_status train(const struct tt_train_config *config, struct tt_trai
                             struct tt_generator **ret) {
   long long order, backoff, own, floor;
   enum tt_status status;
-  if ((status = tt_train_option_integer(config, "order", 1, 6, 5, &order)) != TT_OK ||
+  if (config->context > TT_MARKOV_MAX_ORDER)
+    return tt_fail(TT_USAGE, "markov: an order of %zu, not 1 to %d", config->context,
+                   TT_MARKOV_MAX_ORDER);
+  if ((status = tt_train_option_integer(config, "order", 1, TT_MARKOV_MAX_ORDER,
+                                        config->context ? (long long)config->context : 5,
+                                        &order)) != TT_OK ||
       (status = tt_train_option_integer(config, "backoff", 0, 1, 1, &backoff)) != TT_OK ||
       (status = tt_train_option_integer(config, "own", 0, 1, 1, &own)) != TT_OK ||
       (status = tt_train_option_integer(config, "floor", 0, 6, 1, &floor)) != TT_OK)

@@ -4,7 +4,7 @@
 # test with 1. See tests/cli/README.md.
 set -euo pipefail
 : "${TRACETWIN:?is the command under test}" "${SOURCE_DIR:?is the root of the repository}"
-export LC_ALL=C
+export LC_ALL=C OMP_WAIT_POLICY=passive # threads that wait do not keep others from working
 T=$(mktemp -d "${TMPDIR:-/tmp}/tracetwin-cli.XXXXXX")
 harness_output=$(mktemp -d "${TMPDIR:-/tmp}/tracetwin-out.XXXXXX") # beside $T: tests list what is in $T
 trap 'rm -rf "$T" "$harness_output"' EXIT
@@ -83,3 +83,17 @@ sample() {
   dest=$(dirname "$TRACETWIN")/sample
   "$SOURCE_DIR/scripts/unpack-sample.sh" "$dest" && echo "$dest/trace"
 }
+
+# second_opinion VERB PATH...: lib/dataset.py, which reads datasets with numpy.
+second_opinion() { /usr/bin/python3 "$SOURCE_DIR/tests/cli/lib/dataset.py" "$@"; }
+
+# real_parts: makes real/{train,val,test} of the last tenth of the sample: 20016, 2859 and 5720 events.
+real_parts() {
+  "$TRACETWIN" import -q "$(sample)" -o "$T/whole" >/dev/null
+  "$TRACETWIN" split "$T/whole" -o "$T/last" --train 0.85 --val 0.05 --test 0.1 --gap 0 >/dev/null
+  "$TRACETWIN" split "$T/last/test" -o "$T/real" --gap 0 >/dev/null
+  rm -rf "$T/whole" "$T/last"
+}
+
+# small_trace: makes the CTF trace small/trace of a quarter of a second of the sample: 9265 events.
+small_trace() { babeltrace2 "$(sample)" --begin=2109.2 --end=2109.45 -o ctf -w "$T/small" >/dev/null; }

@@ -1,0 +1,39 @@
+# predict: the scores' fields and ranges; the same seed gives the same scores.
+. "$SOURCE_DIR/tests/cli/lib/harness.sh" || exit 1
+real_parts
+predict() { "$TRACETWIN" predict -q --val real/val --test real/test --json "$@"; }
+
+expect_exit 0 predict --train real/train --steps 60
+expect_stderr ''
+expect_json macro_f1 weighted_f1 accuracy top5 top10 classes steps=60 seed=1
+cp "$harness_output/stdout" scores
+# 60 steps see each event three times: little, but far more than chance knows.
+python3 - scores <<'PYTHON'
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert 0 < r["macro_f1"] < 1 and 0 < r["weighted_f1"] < 1, r
+assert 0.3 < r["accuracy"] < r["top5"] < r["top10"] <= 1, r
+PYTHON
+# The classes are those of the real test data.
+[ "$(json classes)" = "$(/usr/bin/python3 -c 'import numpy; print(len(numpy.unique(numpy.load("real/test/shard-00000/event.npy"))))')" ] ||
+  fail "$(json classes) classes"
+
+expect_exit 0 predict --train real/train --steps 4 --seed 5
+cp "$harness_output/stdout" first
+expect_exit 0 predict --train real/train --steps 4 --seed 5
+expect_stdout "$(cat first)"
+expect_exit 0 predict --train real/train --steps 4 --seed 6
+! cmp -s <(sed 's/"seed": 6/"seed": 5/' "$harness_output/stdout") first || fail "another seed, the same scores"
+# Two datasets, fewer channels, each CPU's stream.
+expect_exit 0 predict --train real/train --train real/val --channels base --stream cpu --steps 2
+expect_json steps=2 seed=1 accuracy
+
+expect_exit 2 predict --steps 1
+expect_stdout ''
+expect_stderr '--train, --val and --test are needed'
+expect_exit 2 predict --train real/train --channels nonsense
+expect_stderr nonsense
+expect_exit 4 predict --train no/such --steps 1
+expect_stdout ''
+expect_stderr 'no/such: '
+expect_files first real scores
