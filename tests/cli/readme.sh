@@ -6,10 +6,10 @@ mv small my-trace
 PATH=$(dirname "$TRACETWIN"):$PATH
 
 sed -n '/^```sh test$/,/^```$/{/^```/d;p}' "$SOURCE_DIR/README.md" |
-  sed -E 's/--minutes [0-9]+/--minutes 0.01/; s/--events [0-9]+/--events 1200/' >commands
+  sed -E 's/--minutes [0-9]+/--minutes 0.01/; s/--events [0-9]+/--events 300/' >commands
 [ "$(grep -c '^tracetwin ' commands)" -ge 10 ] || fail "few commands"
 expect_exit 0 bash -euo pipefail -x commands
-[ "$(babeltrace2 ctf/kernel | wc -l)" = 1200 ] || fail "not 1200 events"
+[ "$(babeltrace2 ctf/kernel | wc -l)" = 300 ] || fail "not 300 events"
 
 grep -oE '\]\([^)#]+\)|`[a-z]+/[a-z/]*`' "$SOURCE_DIR/README.md" | tr -d '`()]' | sort -u >names
 while read -r name; do
