@@ -117,7 +117,7 @@ static enum tt_status twin_stage(struct run *run) {
                                          .stream = o->stream,
                                          .settings = o->settings,
                                          .n_settings = o->n_settings,
-                                         .context = run->training.context,
+                                         .context = o->context,
                                          .minutes = o->minutes > 0 ? o->minutes : 5,
                                          .seed = o->seed,
                                          .threads = o->threads,

@@ -10,10 +10,10 @@ report.json
 split
 twin'
 
-expect_exit 0 "$TRACETWIN" run -q small -o out --generator markov --events 1500 --seed 9 --json
+expect_exit 0 "$TRACETWIN" run -q small -o out --generator markov --context 4 --events 1500 --seed 9 --json
 expect_stderr ''
 cmp out/report.json "$harness_output/stdout"
-expect_json seed=9 trace.events=9265 trace.event_types=132 trace.lost_events=0 generator.name=markov \
+expect_json seed=9 trace.events=9265 trace.event_types=132 trace.lost_events=0 generator.name=markov generator.context=4 trace.format=ctf-perf \
   distances.0.name='held-out real' distances.1.name='before repair' distances.2.name='after repair' \
   distances.2.d_trans=0.0 distances.2.d_time=0.0 distances.2.d_cpu=0.0 distances.2.d_attr=0.0 distances.2.events=1500 \
   repair.events=1500 repair.edit_rate fidelity.0 fidelity.1 utility.arms.2.macro_f1 utility.delta_f1 times.0.stage=import \
