@@ -37,11 +37,10 @@ static int make_paths(const char *folder, struct paths *ret) {
 static enum tt_status make_twin(const char *trace, const struct paths *paths, uint64_t events) {
   const struct tt_progress progress = {show, NULL};
   struct tt_dataset_info info;
-  enum tt_status status = tt_job_import(&(struct tt_import_options){.inputs = &trace,
-                                                                    .n_inputs = 1,
-                                                                    .output = paths->dataset,
-                                                                    .progress = progress},
-                                        &info);
+  enum tt_status status = tt_job_import(
+      &(struct tt_import_options){
+          .inputs = &trace, .n_inputs = 1, .output = paths->dataset, .progress = progress},
+      &info);
   if (status != TT_OK)
     return status;
   struct tt_train_summary model;
@@ -77,10 +76,10 @@ static enum tt_status make_twin(const char *trace, const struct paths *paths, ui
   if (status != TT_OK)
     return status;
   struct tt_export_result exported;
-  status = tt_job_export(
-      &(struct tt_export_options){
-          .dataset = paths->twin, .output = paths->csv, .format = TT_EXPORT_CSV},
-      &exported);
+  status = tt_job_export(&(struct tt_export_options){.dataset = paths->twin,
+                                                     .output = paths->csv,
+                                                     .format = TT_EXPORT_CSV},
+                         &exported);
   if (status == TT_OK)
     printf("%llu real events, %llu synthetic ones, %.2f %% of them repaired: %s\n",
            (unsigned long long)info.events, (unsigned long long)exported.events,
