@@ -216,7 +216,7 @@ static void test_hostile(void **state) {
     assert_int_equal(tt_model_open(PATH, &f), TT_BAD_INPUT);
   }
   remove(PATH);
-  assert_int_equal(tt_model_open(PATH, &f), TT_IO);
+  assert_int_equal(tt_model_open(PATH, &f), TT_BAD_INPUT);
 }
 
 /* Loading is all or nothing. */
