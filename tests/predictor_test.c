@@ -112,7 +112,7 @@ static struct tt_predictor_config small(void) {
   config.heads = 2;
   config.width = 32;
   config.lr = 1e-2;
-  config.max_steps = 600;
+  config.max_steps = 300;
   config.dropout = 0;
   return config;
 }
