@@ -2,38 +2,38 @@
 
 #include "commands.h"
 #include "dataset_fields.h"
-#include "options.h"
 #include "print.h"
+#include "shared_options.h"
 
-int command_import(int argc, char **argv) {
-  static const struct command_usage usage = {
-      "import", "TRACE... -o DATASET [OPTION...]",
-      "Imports kernel traces (CTF folders of LTTng or perf, any mix) into one dataset.", 1,
-      MAX_LIST};
-  struct common_options common = {0};
-  struct tt_import_options job = {0};
-  const struct option_spec specs[] = {
-      COMMON_OPTIONS(common),
-      {OPTION_STRING, 'o', "output", "DATASET", "the dataset's folder", &job.output},
-      {OPTION_FLAG, 'f', "force", NULL, "overwrite the output", &job.overwrite},
-      {OPTION_STRING, 0, "label", "NAME", "workload label stored with the source", &job.label},
-      {OPTION_THREADS, 0, "threads", "N", "decoders at a time (default: all CPUs)", &job.threads},
-      END_OPTIONS};
-  struct string_list operands;
-  int code = options_parse(argc, argv, &usage, specs, &common, &operands);
-  if (code >= 0)
-    return code;
-  if (!job.output)
-    return usage_error(&usage, "-o DATASET is missing");
-  job.inputs = operands.items;
-  job.n_inputs = operands.n;
-  job.progress = progress_printer(common.quiet);
-  struct tt_dataset_info info;
-  enum tt_status status = tt_job_import(&job, &info);
-  code = finish("import", status);
-  if (status == TT_OK) {
-    const struct field fields[] = {DATASET_FIELDS(info), F_END};
-    print_fields(fields, common.json);
-  }
-  return code;
+static struct tt_import_options job;
+static struct tt_dataset_info info;
+
+static const struct option_spec options[] = {
+    OUTPUT_OPTION("DATASET", "the dataset's folder", job), FORCE_OPTION(job),
+    OPTION(STRING, 0, "label", "NAME", "workload label stored with the source", &job.label),
+    OPTION(THREADS, 0, "threads", "N", "decoders at a time (default: all CPUs)", &job.threads),
+    END_OPTIONS};
+
+static enum tt_status work(const struct call *call) {
+  job.inputs = call->operands.items;
+  job.n_inputs = call->operands.n;
+  job.progress = progress_printer(call->quiet);
+  return tt_job_import(&job, &info);
 }
+
+static void print(bool json) {
+  const struct field fields[] = {DATASET_FIELDS(info), F_END};
+  print_fields(fields, json);
+}
+
+const struct command command_import = {
+    .usage = {.name = "import",
+              .synopsis = "TRACE... -o DATASET [OPTION...]",
+              .brief = "traces to a dataset",
+              .summary =
+                  "Imports kernel traces (CTF folders of LTTng or perf, any mix) into one dataset.",
+              .min_operands = 1,
+              .max_operands = MAX_LIST},
+    .options = options,
+    .work = work,
+    .print = print};

@@ -2,28 +2,21 @@
 
 #include "commands.h"
 #include "dataset_fields.h"
-#include "options.h"
 #include "print.h"
 
-int command_info(int argc, char **argv) {
-  static const struct command_usage usage = {
-      "info", "PATH [OPTION...]", "Tells what a dataset, a model or a constraints file holds.", 1,
-      1};
-  struct common_options common = {0};
-  const struct option_spec specs[] = {COMMON_OPTIONS(common), END_OPTIONS};
-  struct string_list operands;
-  int code = options_parse(argc, argv, &usage, specs, &common, &operands);
-  if (code >= 0)
-    return code;
-  struct tt_path_info info;
-  enum tt_status status = tt_job_info(operands.items[0], &info);
-  code = finish("info", status);
-  if (status != TT_OK)
-    return code;
+static struct tt_path_info info;
+
+static const struct option_spec options[] = {END_OPTIONS};
+
+static enum tt_status work(const struct call *call) {
+  return tt_job_info(call->operands.items[0], &info);
+}
+
+static void print(bool json) {
   switch (info.kind) {
   case TT_KIND_DATASET: {
     const struct field fields[] = {F_TEXT("kind", "dataset"), DATASET_FIELDS(info.dataset), F_END};
-    print_fields(fields, common.json);
+    print_fields(fields, json);
     break;
   }
   case TT_KIND_MODEL: {
@@ -35,16 +28,26 @@ int command_info(int argc, char **argv) {
                                    F_NUMBER("val_loss", info.val_loss),
                                    F_COUNT("seed", info.seed),
                                    F_END};
-    print_fields(fields, common.json);
+    print_fields(fields, json);
     break;
   }
   case TT_KIND_CONSTRAINTS: {
     const struct field fields[] = {
         F_TEXT("kind", "constraints"), F_COUNT("transitions", info.transitions),
         F_COUNT("event_types", info.event_types), F_COUNT("events", info.events), F_END};
-    print_fields(fields, common.json);
+    print_fields(fields, json);
     break;
   }
   }
-  return code;
 }
+
+const struct command command_info = {
+    .usage = {.name = "info",
+              .synopsis = "PATH [OPTION...]",
+              .brief = "what a dataset, model or constraints file holds",
+              .summary = "Tells what a dataset, a model or a constraints file holds.",
+              .min_operands = 1,
+              .max_operands = 1},
+    .options = options,
+    .work = work,
+    .print = print};

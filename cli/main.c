@@ -9,6 +9,13 @@
 
 #include "commands.h"
 
+static const struct command *const commands[] = {
+#define ENTRY(name) &command_##name,
+    COMMAND_TABLE(ENTRY)
+#undef ENTRY
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
 static void on_interrupt(int signal_number) {
   static volatile sig_atomic_t count;
   (void)signal_number;
@@ -22,9 +29,8 @@ static void on_interrupt(int signal_number) {
 
 static void print_usage(FILE *out) {
   fputs("usage: tracetwin COMMAND [OPTION...]\n\ncommands:\n", out);
-#define LINE(name, function, summary) fprintf(out, "  %-12s %s\n", name, summary);
-  COMMAND_TABLE(LINE)
-#undef LINE
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    fprintf(out, "  %-12s %s\n", commands[i]->usage.name, commands[i]->usage.brief);
   fputs("\n'tracetwin COMMAND --help' shows a command's options.\n"
         "exit codes: 0 done, 1 failure, 2 usage, 3 ran, verdict negative, 4 bad input file,\n"
         "            130 interrupted\n",
@@ -32,20 +38,12 @@ static void print_usage(FILE *out) {
 }
 
 int main(int argc, char **argv) {
-  static const struct {
-    const char *name;
-    int (*run)(int, char **);
-  } commands[] = {
-#define ENTRY(name, function, summary) {name, function},
-      COMMAND_TABLE(ENTRY)
-#undef ENTRY
-  };
   if (argc < 2) {
     print_usage(stderr);
     return 2;
   }
   int code = 2;
-  size_t n = sizeof commands / sizeof *commands, i = 0;
+  size_t i = 0;
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
     print_usage(stdout);
     code = 0;
@@ -53,9 +51,9 @@ int main(int argc, char **argv) {
     printf("tracetwin %s\n", tt_version());
     code = 0;
   } else {
-    while (i < n && strcmp(argv[1], commands[i].name) != 0)
+    while (i < N_COMMANDS && strcmp(argv[1], commands[i]->usage.name) != 0)
       i++;
-    if (i == n) {
+    if (i == N_COMMANDS) {
       fprintf(stderr, "tracetwin: unknown command '%s'; see 'tracetwin --help'\n", argv[1]);
       return 2;
     }
@@ -64,7 +62,7 @@ int main(int argc, char **argv) {
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error below, not a death half way */
     signal(SIGXFSZ, SIG_IGN); /* so is a file beyond `ulimit -f` */
-    code = commands[i].run(argc - 1, argv + 1);
+    code = command_execute(commands[i], argc - 1, argv + 1);
   }
   /* Results that nobody could read are a failure. */
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {

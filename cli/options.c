@@ -18,9 +18,7 @@ int usage_error(const struct command_usage *usage, const char *format, ...) {
   return 2;
 }
 
-static void print_help(const struct command_usage *usage, const struct option_spec *specs) {
-  printf("usage: tracetwin %s %s\n\n%s\n\noptions:\n", usage->name, usage->synopsis,
-         usage->summary);
+static void print_specs(const struct option_spec *specs) {
   for (; specs->type != OPTION_END; specs++) {
     char left[64];
     char letter[8] = "    ";
@@ -93,14 +91,36 @@ static const struct option_spec *find_letter(const struct option_spec *specs, ch
   return NULL;
 }
 
+/* The option that `word` ("--name", "--name=value", "-x", "-xvalue") calls, and its value if it
+ * holds one. */
+static const struct option_spec *find_option(const struct option_spec *specs, const char *word,
+                                             const char **ret_value) {
+  if (word[1] != '-') {
+    *ret_value = word[2] ? word + 2 : NULL;
+    return find_letter(specs, word[1]);
+  }
+  const char *equals = strchr(word, '=');
+  *ret_value = equals ? equals + 1 : NULL;
+  return find_long(specs, word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2));
+}
+
+static bool missing(const struct option_spec *spec) {
+  if (!spec->required)
+    return false;
+  return spec->type == OPTION_STRING ? !*(const char **)spec->value : !*(uint64_t *)spec->value;
+}
+
 int options_parse(int argc, char **argv, const struct command_usage *usage,
-                  const struct option_spec *specs, const struct common_options *common,
-                  struct string_list *operands) {
+                  const struct option_spec *specs, struct call *call) {
+  *call = (struct call){.help = false};
+  const struct option_spec common[] = {
+      OPTION(FLAG, 'h', "help", NULL, "show this help", &call->help),
+      OPTION(FLAG, 0, "json", NULL, "print one JSON object", &call->json),
+      OPTION(FLAG, 'q', "quiet", NULL, "no progress on stderr", &call->quiet), END_OPTIONS};
+  struct string_list *operands = &call->operands;
   bool only_operands = false;
-  operands->n = 0;
   for (int i = 1; i < argc; i++) {
     const char *word = argv[i], *value = NULL;
-    const struct option_spec *spec = NULL;
     if (only_operands || word[0] != '-' || !word[1]) {
       if (operands->n == MAX_LIST)
         return usage_error(usage, "more than %d operands", MAX_LIST);
@@ -111,14 +131,9 @@ int options_parse(int argc, char **argv, const struct command_usage *usage,
       only_operands = true;
       continue;
     }
-    if (word[1] == '-') {
-      const char *equals = strchr(word, '=');
-      spec = find_long(specs, word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2));
-      value = equals ? equals + 1 : NULL;
-    } else {
-      spec = find_letter(specs, word[1]);
-      value = word[2] ? word + 2 : NULL;
-    }
+    const struct option_spec *spec = find_option(common, word, &value);
+    if (!spec)
+      spec = find_option(specs, word, &value);
     if (!spec)
       return usage_error(usage, "unknown option '%s'", word);
     if (spec->type == OPTION_FLAG) {
@@ -133,13 +148,19 @@ int options_parse(int argc, char **argv, const struct command_usage *usage,
     if (code >= 0)
       return code;
   }
-  if (common->help) {
-    print_help(usage, specs);
+  if (call->help) {
+    printf("usage: tracetwin %s %s\n\n%s\n\noptions:\n", usage->name, usage->synopsis,
+           usage->summary);
+    print_specs(common);
+    print_specs(specs);
     return 0;
   }
   if (operands->n < usage->min_operands)
     return usage_error(usage, "missing operand");
   if (operands->n > usage->max_operands)
     return usage_error(usage, "unexpected operand '%s'", operands->items[usage->max_operands]);
+  for (; specs->type != OPTION_END; specs++)
+    if (missing(specs))
+      return usage_error(usage, "%s is missing", specs->required);
   return -1;
 }

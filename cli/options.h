@@ -23,7 +23,16 @@ struct option_spec {
   const char *argument; /* what --help calls the value; NULL for flags */
   const char *help;
   void *value;
+  const char *required; /* how it is called where it "is missing"; NULL: it may be */
 };
+/* Rows of a table: OPTION(STRING, 'o', "output", "DIR", "the folder", &variable). A required one is
+ * missing while its variable is NULL (STRING) or 0 (COUNT). */
+#define OPTION(type, letter, name, argument, help, value)                                          \
+  { OPTION_##type, letter, name, argument, help, value, NULL }
+#define REQUIRED_OPTION(type, letter, name, argument, help, value, as)                             \
+  { OPTION_##type, letter, name, argument, help, value, as }
+#define END_OPTIONS                                                                                \
+  { OPTION_END, 0, NULL, NULL, NULL, NULL, NULL }
 
 enum { MAX_LIST = 256, MAX_THREADS = 1024 };
 
@@ -35,27 +44,22 @@ struct string_list {
 struct command_usage {
   const char *name;     /* "import" */
   const char *synopsis; /* "TRACE... -o DATASET" */
-  const char *summary;  /* one line */
+  const char *brief;    /* its line in `tracetwin --help` */
+  const char *summary;  /* what its own --help says: a sentence */
   size_t min_operands, max_operands;
 };
 
-/* Options every command has; tables start with COMMON_OPTIONS(common). */
-struct common_options {
-  bool json, quiet, help;
+/* What the command line says to every command. */
+struct call {
+  bool help, json, quiet;
+  struct string_list operands;
 };
-#define COMMON_OPTIONS(c)                                                                          \
-  {OPTION_FLAG, 'h', "help", NULL, "show this help", &(c).help},                                   \
-      {OPTION_FLAG, 0, "json", NULL, "print one JSON object", &(c).json}, {                        \
-    OPTION_FLAG, 'q', "quiet", NULL, "no progress on stderr", &(c).quiet                           \
-  }
-#define END_OPTIONS                                                                                \
-  { OPTION_END, 0, NULL, NULL, NULL, NULL }
 
-/* Returns -1 when the command should run with `operands`, else the exit code to leave with: 0 after
- * --help (printed on stdout), 2 after a usage error (told on stderr). */
+/* Fills `call` and the variables of `specs` (which lacks the options of every command: --help,
+ * --json, --quiet). Returns -1 when the command should run, else the exit code to leave with: 0
+ * after --help (printed on stdout), 2 after a usage error (told on stderr). */
 int options_parse(int argc, char **argv, const struct command_usage *usage,
-                  const struct option_spec *specs, const struct common_options *common,
-                  struct string_list *operands);
+                  const struct option_spec *specs, struct call *call);
 
 /* Tells a usage error on stderr; returns 2. */
 int usage_error(const struct command_usage *usage, const char *format, ...)

@@ -86,16 +86,17 @@ void print_fields(const struct field *fields, bool json) {
   }
 }
 
-int finish(const char *command, enum tt_status status) {
-  progress_done();
-  if (status != TT_OK && status != TT_NEGATIVE) {
-    size_t n = tt_cause_count();
-    if (n == 0)
-      fprintf(stderr, "tracetwin %s: %s\n", command, tt_status_text(status));
-    for (size_t i = n; i-- > 0;)
-      fprintf(stderr, "tracetwin %s: %s%s\n", command, i + 1 < n ? "  because: " : "", tt_cause(i));
-  }
-  return tt_status_exit_code(status);
+void print_report(struct tt_report_text *report, bool json) {
+  fputs(json ? report->json : report->text, stdout);
+  tt_report_release(report);
+}
+
+void print_causes(const char *command, enum tt_status status) {
+  size_t n = tt_cause_count();
+  if (n == 0)
+    fprintf(stderr, "tracetwin %s: %s\n", command, tt_status_text(status));
+  for (size_t i = n; i-- > 0;)
+    fprintf(stderr, "tracetwin %s: %s%s\n", command, i + 1 < n ? "  because: " : "", tt_cause(i));
 }
 
 static struct {

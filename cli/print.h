@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tracetwin/evaluate.h>
 #include <tracetwin/progress.h>
 #include <tracetwin/status.h>
 
@@ -33,9 +34,11 @@ struct field {
 
 void print_fields(const struct field *fields, bool json);
 
-/* Prints the causes of a failure on stderr (outermost first) and returns the exit code. For TT_OK
- * and TT_NEGATIVE prints nothing. */
-int finish(const char *command, enum tt_status status);
+/* Prints a report and releases it. */
+void print_report(struct tt_report_text *report, bool json);
+
+/* Prints the causes of a failure on stderr, outermost first. */
+void print_causes(const char *command, enum tt_status status);
 
 /* Progress on stderr: a live line on a terminal, else a line every 10 s; none when quiet. */
 struct tt_progress progress_printer(bool quiet);

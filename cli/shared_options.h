@@ -1,0 +1,30 @@
+/* Options that several commands have: rows for their tables. `job` is the command's, with fields
+ * of these names. */
+#ifndef CLI_SHARED_OPTIONS_H
+#define CLI_SHARED_OPTIONS_H
+
+#define OUTPUT_OPTION(argument, help, job)                                                         \
+  REQUIRED_OPTION(STRING, 'o', "output", argument, help, &(job).output, "-o " argument)
+#define FORCE_OPTION(job) OPTION(FLAG, 'f', "force", NULL, "overwrite the output", &(job).overwrite)
+#define CONSTRAINTS_OPTION(path)                                                                   \
+  REQUIRED_OPTION(STRING, 'c', "constraints", "FILE", "the constraints file", &(path),             \
+                  "--constraints FILE")
+#define SEED_OPTION(job) OPTION(COUNT, 0, "seed", "S", "seed (default 1)", &(job).seed)
+#define THREADS_OPTION(job)                                                                        \
+  OPTION(THREADS, 0, "threads", "N", "threads (default: all CPUs)", &(job).threads)
+
+/* How a generator is trained; `settings` is a string_list. */
+#define MODEL_OPTIONS(job, settings)                                                               \
+  OPTION(STRING, 0, "generator", "NAME", "which generator", &(job).generator),                     \
+      OPTION(STRING, 0, "backbone", "NAME", "ddpm: transformer", &(job).backbone),                 \
+      OPTION(COUNT, 0, "context", "L", "events per window (64-4096); markov: order (1-6)",         \
+             &(job).context),                                                                      \
+      OPTION(STRING, 0, "channels", "LIST", "base, system, full (default) or names",               \
+             &(job).channels),                                                                     \
+      OPTION(STRING, 0, "stream", "KIND", "windows from each 'cpu' stream or the 'merged' one",    \
+             &(job).stream),                                                                       \
+      OPTION(LIST, 0, "set", "NAME=VALUE", "a setting of the generator (repeatable)",              \
+             &(settings)),                                                                         \
+      OPTION(NUMBER, 0, "minutes", "M", "training time (default 5)", &(job).minutes)
+
+#endif
