@@ -1,4 +1,5 @@
-/* The threads of a trace being written, found by number: what payload_state.c remembers of each. */
+/* The threads of a trace being written, found by number: what the window (payload_window.h)
+ * remembers of each. */
 #ifndef TRACE_PAYLOAD_THREADS_H
 #define TRACE_PAYLOAD_THREADS_H
 
