@@ -1,7 +1,9 @@
-/* Small random traces, and a plain restatement of what repair promises, to compare it with. */
+/* Small random traces, a plain restatement of what repair promises, to compare it with, and mining,
+ * checking and repair of such traces. */
 #ifndef CONSTRAINTS_FIXTURE_H
 #define CONSTRAINTS_FIXTURE_H
 
+#include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -227,6 +229,76 @@ static inline struct cost judge_steps(const struct judge *j, const struct tt_ste
     }
   }
   return sum;
+}
+
+/* ---- the modules on small traces ---- */
+
+static struct tt_names event_names, comm_names; /* e0..e63, c0..c9 */
+
+static inline struct tt_constraints *mine(const struct trace *t) {
+  struct tt_rows rows = trace_rows(t);
+  struct tt_constraints *c = NULL;
+  assert_int_equal(tt_mine_rows(&rows, &event_names, &comm_names, &c), TT_OK);
+  tt_rows_release(&rows);
+  return c;
+}
+
+static inline struct tt_binding bind(const struct tt_constraints *c) {
+  struct tt_binding binding;
+  assert_int_equal(tt_constraints_bind(c, &event_names, &comm_names, &binding), TT_OK);
+  return binding;
+}
+
+static inline struct tt_distances check(const struct tt_constraints *c, const struct trace *t) {
+  struct tt_rows rows = trace_rows(t);
+  struct tt_binding binding = bind(c);
+  struct tt_distances d;
+  assert_int_equal(tt_check_rows(c, &binding, &rows, &d), TT_OK);
+  tt_binding_release(&binding);
+  tt_rows_release(&rows);
+  return d;
+}
+
+static inline enum tt_status collect(void *user, const struct tt_event *events, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    trace_event(user, &events[i]);
+  return TT_OK;
+}
+
+static inline enum tt_status repair(const struct tt_constraints *c, const struct trace *t,
+                                    uint64_t seed, struct tt_plan_options options,
+                                    struct trace *ret, struct tt_repair_log *log) {
+  struct tt_rows rows = trace_rows(t);
+  ret->n = 0;
+  ret->n_gaps = t->n_gaps;
+  memcpy(ret->gaps, t->gaps, sizeof t->gaps);
+  struct tt_repair_job job = {.c = c,
+                              .rows = &rows,
+                              .events = &event_names,
+                              .comms = &comm_names,
+                              .gaps = ret->gaps,
+                              .n_gaps = ret->n_gaps,
+                              .seed = seed,
+                              .options = options,
+                              .sink = {collect, ret}};
+  enum tt_status status = tt_repair_rows(&job, log);
+  tt_rows_release(&rows);
+  return status;
+}
+
+static inline int set_up(void **state) {
+  (void)state;
+  omp_set_num_threads(1); /* thousands of tiny traces: threads would only wait for each other */
+  names_numbered(&event_names, "e", 64);
+  names_numbered(&comm_names, "c", 10);
+  return 0;
+}
+
+static inline int tear_down(void **state) {
+  (void)state;
+  tt_names_release(&event_names);
+  tt_names_release(&comm_names);
+  return 0;
 }
 
 #endif
