@@ -18,6 +18,7 @@ static const struct option_spec options[] = {
            &job.channels),
     OPTION(COUNT, 0, "steps", "N", "steps of the equal-steps arms", &job.steps),
     SEED_OPTION(job),
+    TRTR_OPTION(job),
     THREADS_OPTION(job),
     END_OPTIONS};
 

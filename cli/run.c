@@ -14,6 +14,7 @@ static const struct option_spec options[] = {
     MODEL_OPTIONS(job, settings),
     OPTION(COUNT, 0, "events", "N", "events of the twin (default 100000)", &job.events),
     SEED_OPTION(job),
+    TRTR_OPTION(job),
     THREADS_OPTION(job),
     END_OPTIONS};
 

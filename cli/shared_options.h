@@ -9,6 +9,8 @@
 #define CONSTRAINTS_OPTION(path)                                                                   \
   REQUIRED_OPTION(STRING, 'c', "constraints", "FILE", "the constraints file", &(path),             \
                   "--constraints FILE")
+#define TRTR_OPTION(job)                                                                           \
+  OPTION(STRING, 0, "trtr", "REPORT", "take TRTR from a report of the same real data", &(job).trtr)
 #define SEED_OPTION(job) OPTION(COUNT, 0, "seed", "S", "seed (default 1)", &(job).seed)
 #define THREADS_OPTION(job)                                                                        \
   OPTION(THREADS, 0, "threads", "N", "threads (default: all CPUs)", &(job).threads)

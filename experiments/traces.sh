@@ -21,13 +21,16 @@ tracetwin=${TRACETWIN:-$here/../build/release/tracetwin}
 export out minutes events threads tracetwin
 
 one_run() { # TRACE GENERATOR SEED
-  local name run
+  local name run report trtr=()
   name=$(basename "$1") run=$out/$(basename "$1")/$2-$3
   [ -e "$run/report.json" ] && return
   mkdir -p "$out/$name"
+  for report in "$out/$name"/*-"$3"/report.json; do # TRTR doesn't depend on the generator
+    [ ! -e "$report" ] || trtr=(--trtr "$report")
+  done
   echo "$name $2 seed $3" >&2
   "$tracetwin" run "$1" -o "$run" --generator "$2" --minutes "$minutes" --events "$events" \
-    --seed "$3" --threads "$threads" -q -f >"$run.txt"
+    --seed "$3" --threads "$threads" "${trtr[@]}" -q -f >"$run.txt"
   # the judge of the export: exactly the events asked for
   count=$(babeltrace2 "$run/ctf/kernel" | wc -l)
   [ "$count" = "$events" ] || { echo "$run: babeltrace2 reads $count events" >&2; return 1; }

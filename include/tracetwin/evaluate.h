@@ -43,6 +43,8 @@ struct tt_evaluate_options {
   const char *channels;
   uint64_t steps; /* of the equal-steps arms; 0: as many as TRTR took to converge */
   uint64_t seed;
+  const char *trtr; /* an earlier report of the same real data, events and seed: its TRTR arm is
+                       taken instead of training it again; or NULL */
   unsigned threads;
   bool overwrite;
   struct tt_progress progress;
@@ -62,6 +64,7 @@ struct tt_run_options {
   double minutes;  /* of generator training; 0: 5 */
   uint64_t events; /* of the twin; 0: 100000 */
   uint64_t seed;
+  const char *trtr; /* as in tt_evaluate_options */
   unsigned threads;
   bool overwrite;
   struct tt_progress progress;

@@ -94,6 +94,23 @@ static enum tt_status run_arm(const struct tt_jobs_evaluation_inputs *in,
   return TT_OK;
 }
 
+static void name_baselines(struct tt_jobs_evaluation *e) {
+  e->n_baselines = TT_PREDICTOR_BASELINES;
+  for (size_t i = 0; i < e->n_baselines; i++)
+    e->baselines[i].name = BASELINE_NAMES[i];
+}
+
+static enum tt_status take_real_arm(const struct tt_jobs_evaluation_inputs *in,
+                                    struct tt_jobs_evaluation *e) {
+  size_t n_real = tt_dataset_columns(in->train)->n;
+  size_t n_synthetic = tt_dataset_columns(in->synthetic)->n;
+  name_baselines(e);
+  e->arms[0] = (struct tt_report_arm){.name = ARMS[0].name, .training = ARMS[0].training};
+  e->n_arms = 1;
+  return tt_jobs_read_real_arm(in->trtr, in->seed, n_real < n_synthetic ? n_real : n_synthetic,
+                               &e->distances[0], &e->arms[0], e->baselines, e->n_baselines);
+}
+
 static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
                                struct tt_jobs_evaluation *e) {
   const struct tt_vocabulary_options options = {.stream = TT_STREAM_MERGED, .unknown_event = true};
@@ -102,17 +119,21 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
   uint64_t steps = in->steps;
   enum tt_status status = tt_vocabulary_learn(&in->train, 1, &options, &vocabulary);
   for (size_t k = 0; k < N_ARMS && status == TT_OK; k++) {
+    if (k == 0 && in->trtr) {
+      status = take_real_arm(in, e);
+      continue;
+    }
     status = run_arm(in, vocabulary, &ARMS[k], 0, e, &result);
     if (status == TT_OK && k == 0) {
-      if (!steps)
-        steps = result.best_step;
-      for (size_t i = 0; i < TT_PREDICTOR_BASELINES; i++)
-        e->baselines[i] = (struct tt_report_baseline){.name = BASELINE_NAMES[i],
-                                                      .macro_f1 = result.baselines[i].macro_f1,
-                                                      .accuracy = result.baselines[i].accuracy};
-      e->n_baselines = TT_PREDICTOR_BASELINES;
+      name_baselines(e);
+      for (size_t i = 0; i < TT_PREDICTOR_BASELINES; i++) {
+        e->baselines[i].macro_f1 = result.baselines[i].macro_f1;
+        e->baselines[i].accuracy = result.baselines[i].accuracy;
+      }
     }
   }
+  if (status == TT_OK && !steps)
+    steps = e->arms[0].best_step;
   for (size_t k = 0; in->equal_steps && k < N_ARMS && status == TT_OK; k++)
     status = run_arm(in, vocabulary, &ARMS[k], steps, e, &result);
   tt_vocabulary_free(vocabulary);

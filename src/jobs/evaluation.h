@@ -19,6 +19,7 @@ struct tt_jobs_evaluation_inputs {
   bool equal_steps;                            /* train the equal-steps arms too */
   uint64_t steps;                              /* of the equal-steps arms; 0: as TRTR took */
   uint64_t seed;
+  const char *trtr; /* an earlier report to take the TRTR arm from; NULL: train it */
   const struct tt_progress *progress;
 };
 
@@ -41,6 +42,14 @@ struct tt_jobs_evaluation {
  * which equal steps see half as many each). */
 enum tt_status tt_jobs_evaluate(const struct tt_jobs_evaluation_inputs *inputs,
                                 struct tt_jobs_evaluation *ret);
+
+/* Reads arm TRTR (arm->name is set) and the counting baselines (their names are set) from the
+ * report at `path`. TT_BAD_INPUT unless it is of the same real data (distances of held-out data),
+ * events and seed. */
+enum tt_status tt_jobs_read_real_arm(const char *path, uint64_t seed, uint64_t events,
+                                     const struct tt_report_distance *held_out,
+                                     struct tt_report_arm *arm,
+                                     struct tt_report_baseline *baselines, size_t n_baselines);
 
 /* Puts the evaluation's sections into a report (borrowing them). */
 void tt_jobs_report_evaluation(struct tt_report *report, const struct tt_jobs_evaluation *e);

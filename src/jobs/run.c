@@ -171,6 +171,7 @@ static enum tt_status evaluate_paths(const char *train, const char *val, const c
   struct tt_jobs_evaluation_inputs in = {.equal_steps = alone,
                                          .steps = options->steps,
                                          .seed = options->seed,
+                                         .trtr = options->trtr,
                                          .progress = &options->progress};
   tt_jobs_use_threads(options->threads);
   enum tt_status status = tt_channel_set_parse(options->channels, &in.channels);
@@ -268,8 +269,10 @@ enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report
     status = twin_stage(&run);
   if (status == TT_OK) {
     double begin = tt_jobs_seconds();
-    const struct tt_evaluate_options evaluate = {
-        .seed = options->seed, .threads = options->threads, .progress = options->progress};
+    const struct tt_evaluate_options evaluate = {.seed = options->seed,
+                                                 .trtr = options->trtr,
+                                                 .threads = options->threads,
+                                                 .progress = options->progress};
     status =
         evaluate_paths(run.train, run.val, run.test, run.paths[RESULT_TWIN], run.paths[RESULT_RAW],
                        run.paths[RESULT_CONSTRAINTS], false, &evaluate, &run.evaluation);
