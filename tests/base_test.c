@@ -183,6 +183,37 @@ static void outputs_appear_whole(void **state) {
   tt_causes_clear();
 }
 
+/* Work of which a part is worth having stays under a name of its own until it's begun anew. */
+static void partial_outputs_stay(void **state) {
+  (void)state;
+  char *target = tt_format("%s/work", folder), *partial = tt_format("%s/work.partial", folder);
+  char *inside = tt_format("%s/file", partial);
+  struct tt_output output;
+  tt_causes_clear();
+  assert_int_equal(tt_output_begin_partial(target, false, &output), TT_OK);
+  assert_string_equal(output.temporary, partial);
+  put(inside, "one");
+  assert_true(tt_output_keep(&output));
+  assert_int_equal(tt_output_begin_partial(target, false, &output), TT_EXISTS);
+  assert_non_null(strstr(tt_cause(0), partial));
+  assert_int_equal(access(inside, F_OK), 0);
+  /* empty again: nothing worth keeping */
+  assert_int_equal(tt_output_begin_partial(target, true, &output), TT_OK);
+  assert_false(tt_output_keep(&output));
+  assert_int_not_equal(access(partial, F_OK), 0);
+  /* finished: under its own name */
+  assert_int_equal(tt_output_begin_partial(target, false, &output), TT_OK);
+  put(inside, "two");
+  assert_int_equal(tt_output_commit(&output), TT_OK);
+  assert_int_not_equal(access(partial, F_OK), 0);
+  assert_int_equal(access(target, F_OK), 0);
+  assert_int_equal(tt_output_begin_partial(target, false, &output), TT_EXISTS);
+  tt_free(inside);
+  tt_free(partial);
+  tt_free(target);
+  tt_causes_clear();
+}
+
 static void failures_name_the_path(void **state) {
   (void)state;
   struct tt_output output;
@@ -205,6 +236,7 @@ int main(void) {
       cmocka_unit_test(names_survive_failing_memory),
       cmocka_unit_test(causes_stack_up),
       cmocka_unit_test(outputs_appear_whole),
+      cmocka_unit_test(partial_outputs_stay),
       cmocka_unit_test(failures_name_the_path),
   };
   return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);

@@ -11,7 +11,9 @@
 #include <tracetwin/status.h>
 
 struct tt_predict_options {
-  const char *const *train; /* [n_train] datasets, used together */
+  /* [n_train] datasets, used together. The vocabulary (classes, channels) is learned from the first
+   * alone, the real one where real and synthetic data are combined, as evaluate does. */
+  const char *const *train;
   size_t n_train;
   const char *val, *test;
   const char *channels; /* as in tt_train_options */
@@ -71,7 +73,8 @@ struct tt_run_options {
 };
 
 /* import, split, mine, train, generate, repair, export, evaluate (arms to convergence only): all
- * below `output`. */
+ * below `output`. On TT_INTERRUPTED the results that are finished, and the checkpoint of a training
+ * that had begun, are below "OUTPUT.partial"; nothing where none was finished. */
 TT_API enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report_text *ret);
 
 #endif

@@ -30,7 +30,11 @@ static enum tt_status no_memory(void) {
   return tt_fail(TT_NO_MEMORY, "out of memory");
 }
 
-static enum tt_status begin(const char *target, bool overwrite, struct tt_output *ret) {
+#define TEMPORARY ".tmp-XXXXXX" /* for mkdtemp, mkstemp */
+
+/* The names of an output; nothing is created. */
+static enum tt_status begin(const char *target, const char *suffix, bool overwrite,
+                            struct tt_output *ret) {
   struct stat info;
   if (!overwrite && lstat(target, &info) == 0)
     return tt_fail(TT_EXISTS, "%s: already exists (-f overwrites)", target);
@@ -39,7 +43,7 @@ static enum tt_status begin(const char *target, bool overwrite, struct tt_output
     n--;
   struct tt_output output = {.overwrite = overwrite};
   output.target = tt_format("%.*s", (int)n, target);
-  output.temporary = tt_format("%.*s.tmp-XXXXXX", (int)n, target);
+  output.temporary = tt_format("%.*s%s", (int)n, target, suffix);
   if (!output.target || !output.temporary) {
     tt_free(output.target);
     tt_free(output.temporary);
@@ -63,7 +67,7 @@ static mode_t rights(mode_t all) {
 }
 
 enum tt_status tt_output_begin_folder(const char *target, bool overwrite, struct tt_output *ret) {
-  enum tt_status status = begin(target, overwrite, ret);
+  enum tt_status status = begin(target, TEMPORARY, overwrite, ret);
   if (status != TT_OK)
     return status;
   if (!mkdtemp(ret->temporary) || chmod(ret->temporary, rights(0777)) != 0) {
@@ -73,8 +77,24 @@ enum tt_status tt_output_begin_folder(const char *target, bool overwrite, struct
   return status;
 }
 
+enum tt_status tt_output_begin_partial(const char *target, bool overwrite, struct tt_output *ret) {
+  enum tt_status status = begin(target, ".partial", overwrite, ret);
+  if (status != TT_OK)
+    return status;
+  if (overwrite)
+    status = tt_remove_tree(ret->temporary);
+  if (status == TT_OK && mkdir(ret->temporary, 0777) != 0)
+    status =
+        errno == EEXIST
+            ? tt_fail(TT_EXISTS, "%s: left by an interruption (-f begins anew)", ret->temporary)
+            : tt_fail(TT_IO, "%s: cannot create: %s", ret->temporary, strerror(errno));
+  if (status != TT_OK)
+    release(ret);
+  return status;
+}
+
 enum tt_status tt_output_begin_file(const char *target, bool overwrite, struct tt_output *ret) {
-  enum tt_status status = begin(target, overwrite, ret);
+  enum tt_status status = begin(target, TEMPORARY, overwrite, ret);
   if (status != TT_OK)
     return status;
   int fd = mkstemp(ret->temporary);
@@ -147,6 +167,12 @@ void tt_output_abort(struct tt_output *output) {
   if (output->temporary)
     nftw(output->temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   release(output);
+}
+
+bool tt_output_keep(struct tt_output *output) {
+  bool empty = rmdir(output->temporary) == 0;
+  release(output);
+  return !empty;
 }
 
 enum tt_status tt_write_file(const char *path, const void *data, size_t size) {

@@ -93,7 +93,7 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
   config.train = train;
   config.val = val;
   status = tt_generator_train(name, &config, &training, &generator);
-  if (status == TT_INTERRUPTED)
+  if (status == TT_INTERRUPTED && access(checkpoint, F_OK) == 0)
     tt_fail(status, "stopped; the checkpoint is %s, go on with --resume", checkpoint);
   if (status != TT_OK)
     goto cleanup;

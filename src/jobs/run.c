@@ -256,10 +256,18 @@ static enum tt_status run_report(struct run *run, struct tt_report_text *ret) {
   return status;
 }
 
+/* Interrupted: what is finished stays. Every step puts its result in place whole or not at all. */
+static void leave(struct run *run) {
+  char *place = tt_strdup(run->output.temporary);
+  if (tt_output_keep(&run->output) && place)
+    tt_fail(TT_INTERRUPTED, "stopped; what is finished is in %s", place);
+  tt_free(place);
+}
+
 enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report_text *ret) {
   struct run run = {.options = options};
   struct tt_report_text text = {NULL, NULL};
-  enum tt_status status = tt_output_begin_folder(options->output, options->overwrite, &run.output);
+  enum tt_status status = tt_output_begin_partial(options->output, options->overwrite, &run.output);
   if (status != TT_OK)
     return status;
   status = make_paths(&run);
@@ -283,6 +291,8 @@ enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report
     status = run_report(&run, &text);
   if (status == TT_OK)
     status = tt_output_commit(&run.output);
+  else if (status == TT_INTERRUPTED)
+    leave(&run);
   else
     tt_output_abort(&run.output);
   if (status == TT_OK)

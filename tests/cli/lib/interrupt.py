@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Runs a command as a terminal does (in a process group of its own) and presses Ctrl-C once after so many seconds: the
-whole group gets the signal. Ends with the command's exit code.
+"""Runs a command as a terminal does (in a process group of its own) and presses Ctrl-C once, after so many seconds, counted
+from when PATH is there if one is given: the whole group gets the signal. Ends with the command's exit code.
 
-usage: interrupt.py SECONDS SIGNAL COMMAND...
+usage: interrupt.py [PATH+]SECONDS SIGNAL COMMAND...
 """
 import os
 import signal
 import subprocess
 import sys
+import time
 
-seconds, number = float(sys.argv[1]), signal.Signals[sys.argv[2]]
+path, _, seconds = sys.argv[1].rpartition("+")
+number = signal.Signals[sys.argv[2]]
 command = subprocess.Popen(sys.argv[3:], start_new_session=True)
+while path and command.poll() is None and not os.path.exists(path):
+    time.sleep(0.01)
 try:
-    command.wait(seconds)
+    command.wait(float(seconds))
 except subprocess.TimeoutExpired:
     os.killpg(command.pid, number)
 code = command.wait()
