@@ -43,8 +43,8 @@ enum tt_status tt_job_predict(const struct tt_predict_options *options,
   if (status != TT_OK)
     goto cleanup;
   const struct tt_vocabulary_options vocabulary_options = {.stream = stream, .unknown_event = true};
-  status = tt_vocabulary_learn((const struct tt_dataset *const *)train, options->n_train,
-                               &vocabulary_options, &vocabulary);
+  status = tt_vocabulary_learn((const struct tt_dataset *const *)train, 1, &vocabulary_options,
+                               &vocabulary);
   if (status != TT_OK)
     goto cleanup;
   status = tt_predictor_run(&config, vocabulary, parts, options->n_train, val, test, &result);
