@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/output.h"
 #include "compute/dnn/matmul.h"
 #include "measure.h"
@@ -137,7 +138,7 @@ static enum tt_status measure_trainings(struct bench *bench) {
 
 /* The ceiling is taken before and after the steps: on a shared machine one moment is not enough. */
 static enum tt_status measure(struct bench *bench) {
-  double begin = bench_now();
+  double begin = tt_seconds();
   bench->load_begin = load();
   list_products(bench);
   enum tt_status status = verify();
@@ -148,7 +149,7 @@ static enum tt_status measure(struct bench *bench) {
   if (status == TT_OK)
     status = measure_products(bench);
   bench->load_end = load();
-  bench->seconds = bench_now() - begin;
+  bench->seconds = tt_seconds() - begin;
   return status;
 }
 

@@ -2,17 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { MIN_STEPS = 3, MAX_STEPS = 64, SAMPLES = 64 };
-
-double bench_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- products ---- */
 
@@ -77,9 +71,9 @@ enum tt_status bench_product_measure(struct bench_product *p, size_t calls) {
     goto cleanup;
   }
   for (size_t i = 0; i < calls; i++) {
-    double begin = bench_now();
+    double begin = tt_seconds();
     p->kernels->linear_forward(&call);
-    double gflops = 2e-9 * (double)p->m * (double)p->n * (double)p->k / (bench_now() - begin);
+    double gflops = 2e-9 * (double)p->m * (double)p->n * (double)p->k / (tt_seconds() - begin);
     p->gflops = gflops > p->gflops ? gflops : p->gflops;
   }
 cleanup:
@@ -156,14 +150,15 @@ enum tt_status bench_training_measure(const struct bench_shape *shape, double se
   if (status != TT_OK)
     goto cleanup;
   struct tt_compute *c = bench_model_compute(model);
-  for (size_t step = 0; n < MIN_STEPS || (n < MAX_STEPS && bench_now() - begin < seconds); step++) {
+  for (size_t step = 0; n < MIN_STEPS || (n < MAX_STEPS && tt_seconds() - begin < seconds);
+       step++) {
     memset(c->times, 0, sizeof c->times);
-    double start = bench_now();
+    double start = tt_seconds();
     struct tt_tensor *loss = bench_model_loss(model, step);
     tt_compute_backward(c, loss);
     double value = (double)tt_tensor_value(loss);
     struct tt_step_result result = tt_optimizer_step(&optimizer, 1);
-    double end = bench_now();
+    double end = tt_seconds();
     if (result.skipped || !isfinite(value)) {
       status = tt_fail(TT_FAILED, "%s at step %zu: loss %g, gradient norm %g",
                        bench_kind_name(shape->kind), step, value, result.grad_norm);

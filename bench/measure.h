@@ -5,9 +5,6 @@
 #include "compute/kernels.h"
 #include "model.h"
 
-/* Monotonic, s. */
-double bench_now(void);
-
 /* ---- matrix products: the ceiling ---- */
 struct bench_product {
   const struct tt_kernels *kernels;

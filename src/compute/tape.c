@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "compute/block.h"
 #include "compute/kernels.h"
@@ -247,11 +247,7 @@ void tt_compute_backward(struct tt_compute *c, struct tt_tensor *loss) {
 }
 
 double tt_op_start(const struct tt_compute *c) {
-  if (!c->timing)
-    return 0;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+  return c->timing ? tt_seconds() : 0;
 }
 
 void tt_op_stop(struct tt_compute *c, enum tt_op op, double start, double flops) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "dataset/channels.h"
 #include "jobs/jobs.h"
@@ -148,7 +149,7 @@ enum tt_status tt_jobs_evaluate(const struct tt_jobs_evaluation_inputs *in,
     status = measure_distance(in, "before repair", in->raw, &e);
   if (status == TT_OK)
     status = measure_distance(in, in->raw ? "after repair" : "synthetic", in->synthetic, &e);
-  double begin = tt_jobs_seconds();
+  double begin = tt_seconds();
   if (status == TT_OK) {
     const struct tt_fidelity_config config = {.seed = in->seed};
     status = tt_fidelity_compare(&config, in->train, in->test, in->synthetic,
@@ -157,11 +158,11 @@ enum tt_status tt_jobs_evaluate(const struct tt_jobs_evaluation_inputs *in,
     e.fidelity[1].name = "synthetic";
     e.n_fidelity = 2;
   }
-  e.fidelity_seconds = tt_jobs_seconds() - begin;
-  begin = tt_jobs_seconds();
+  e.fidelity_seconds = tt_seconds() - begin;
+  begin = tt_seconds();
   if (status == TT_OK)
     status = run_arms(in, &e);
-  e.predictor_seconds = tt_jobs_seconds() - begin;
+  e.predictor_seconds = tt_seconds() - begin;
   if (status == TT_OK)
     *ret = e;
   return status;

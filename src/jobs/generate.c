@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
 #include "dataset/channels.h"
@@ -142,7 +143,7 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
   status = tt_dataset_writer_begin(options->output, options->overwrite, &writer);
   if (status != TT_OK)
     goto cleanup;
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   const struct tt_generate_config config = {.events = options->events,
                                             .seed = options->seed,
                                             .threads = (int)options->threads,
@@ -151,7 +152,7 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
   status = tt_generator_generate(generator, &config, &sink);
   if (status != TT_OK)
     goto cleanup;
-  double seconds = tt_jobs_seconds() - begin;
+  double seconds = tt_seconds() - begin;
   status = tt_dataset_writer_finish(writer, &meta);
   writer = NULL;
   if (status != TT_OK)

@@ -3,19 +3,13 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
 
 const char *tt_version(void) {
   return TT_VERSION;
-}
-
-double tt_jobs_seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 void tt_jobs_use_threads(unsigned threads) {
@@ -32,13 +26,13 @@ void tt_jobs_progress_begin(struct tt_jobs_progress *progress, const struct tt_p
   *progress = (struct tt_jobs_progress){
       .to = to,
       .report = {.stage = stage, .unit = unit, .total = total, .loss = NAN, .seconds_left = NAN},
-      .begin = tt_jobs_seconds()};
+      .begin = tt_seconds()};
 }
 
 void tt_jobs_progress_step(struct tt_jobs_progress *progress, uint64_t done) {
   if (!progress->to || !progress->to->report)
     return;
-  double now = tt_jobs_seconds();
+  double now = tt_seconds();
   if (now - progress->last < 0.1)
     return;
   progress->last = now;

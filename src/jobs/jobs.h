@@ -23,9 +23,6 @@ void tt_jobs_progress_begin(struct tt_jobs_progress *progress, const struct tt_p
                             const char *stage, const char *unit, uint64_t total);
 void tt_jobs_progress_step(struct tt_jobs_progress *progress, uint64_t done);
 
-/* Monotonic seconds. */
-double tt_jobs_seconds(void);
-
 /* Runs OpenMP regions of this thread with so many threads; 0: leaves it as it is. */
 void tt_jobs_use_threads(unsigned threads);
 /* How many threads that is. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
 #include "dataset/channels.h"
@@ -72,13 +73,13 @@ static enum tt_status make_paths(struct run *run) {
 
 static void add_time(struct run *run, const char *stage, double begin, uint64_t events) {
   TT_ASSERT(run->n_times < MAX_TIMES);
-  run->times[run->n_times++] = (struct tt_report_time){
-      .stage = stage, .seconds = tt_jobs_seconds() - begin, .events = events};
+  run->times[run->n_times++] =
+      (struct tt_report_time){.stage = stage, .seconds = tt_seconds() - begin, .events = events};
 }
 
 static enum tt_status import_stage(struct run *run) {
   const struct tt_run_options *o = run->options;
-  double begin = tt_jobs_seconds();
+  double begin = tt_seconds();
   const struct tt_import_options import = {.inputs = o->inputs,
                                            .n_inputs = o->n_inputs,
                                            .output = run->paths[RESULT_DATASET],
@@ -88,14 +89,14 @@ static enum tt_status import_stage(struct run *run) {
   if (status != TT_OK)
     return status;
   add_time(run, "import", begin, run->info.events);
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   const struct tt_split_options split = {
       .dataset = run->paths[RESULT_DATASET], .output = run->paths[RESULT_SPLIT], .gap = -1};
   status = tt_job_split(&split, &run->split);
   if (status != TT_OK)
     return status;
   add_time(run, "split", begin, run->info.events);
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   const struct tt_mine_options mine = {.dataset = run->train,
                                        .output = run->paths[RESULT_CONSTRAINTS]};
   struct tt_mine_result mined;
@@ -107,7 +108,7 @@ static enum tt_status import_stage(struct run *run) {
 
 static enum tt_status twin_stage(struct run *run) {
   const struct tt_run_options *o = run->options;
-  double begin = tt_jobs_seconds();
+  double begin = tt_seconds();
   const struct tt_train_options train = {.dataset = run->train,
                                          .val = run->val,
                                          .output = run->paths[RESULT_MODEL],
@@ -126,7 +127,7 @@ static enum tt_status twin_stage(struct run *run) {
   if (status != TT_OK)
     return status;
   add_time(run, "train", begin, 0);
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   uint64_t events = o->events ? o->events : 100000;
   const struct tt_generate_options generate = {.model = run->paths[RESULT_MODEL],
                                                .output = run->paths[RESULT_RAW],
@@ -138,7 +139,7 @@ static enum tt_status twin_stage(struct run *run) {
   if (status != TT_OK)
     return status;
   add_time(run, "generate", begin, events);
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   const struct tt_repair_options repair = {.dataset = run->paths[RESULT_RAW],
                                            .constraints = run->paths[RESULT_CONSTRAINTS],
                                            .output = run->paths[RESULT_TWIN],
@@ -147,7 +148,7 @@ static enum tt_status twin_stage(struct run *run) {
   if (status != TT_OK)
     return status;
   add_time(run, "repair", begin, events);
-  begin = tt_jobs_seconds();
+  begin = tt_seconds();
   const struct tt_export_options export = {.dataset = run->paths[RESULT_TWIN],
                                            .output = run->paths[RESULT_CTF],
                                            .format = TT_EXPORT_CTF,
@@ -276,7 +277,7 @@ enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report
   if (status == TT_OK)
     status = twin_stage(&run);
   if (status == TT_OK) {
-    double begin = tt_jobs_seconds();
+    double begin = tt_seconds();
     const struct tt_evaluate_options evaluate = {.seed = options->seed,
                                                  .trtr = options->trtr,
                                                  .threads = options->threads,
@@ -325,12 +326,12 @@ enum tt_status tt_job_evaluate(const struct tt_evaluate_options *options,
     status = tt_fail(TT_NO_MEMORY, "out of memory");
     goto cleanup;
   }
-  double begin = tt_jobs_seconds();
+  double begin = tt_seconds();
   status = evaluate_paths(options->train, options->val, options->test, options->synthetic, NULL,
                           constraints, true, options, &evaluation);
   if (status != TT_OK)
     goto cleanup;
-  const struct tt_report_time time = {.stage = "evaluate", .seconds = tt_jobs_seconds() - begin};
+  const struct tt_report_time time = {.stage = "evaluate", .seconds = tt_seconds() - begin};
   const struct tt_report_file file = {.what = "this report", .path = shown};
   struct tt_report report = {.seed = options->seed,
                              .threads = tt_jobs_threads(options->threads),
