@@ -82,18 +82,8 @@ void tt_path_graph_release(struct tt_path_graph *graph) {
 
 /* Rarity of the transition, NEVER when there is none. */
 static uint64_t rarity(const struct tt_path_graph *graph, uint16_t a, uint16_t b) {
-  const struct tt_relation *next = &graph->c->next;
-  if (!tt_relation_has(next, a, b))
-    return NEVER;
-  size_t low = next->start[a], high = next->start[a + 1];
-  while (high - low > 1) {
-    size_t middle = low + (high - low) / 2;
-    if (next->column[middle] <= b)
-      low = middle;
-    else
-      high = middle;
-  }
-  return graph->rarity[low];
+  size_t entry = tt_relation_find(&graph->c->next, a, b);
+  return entry == TT_ENTRY_NONE ? NEVER : graph->rarity[entry];
 }
 
 /* ---- solver ---- */

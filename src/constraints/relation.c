@@ -50,9 +50,9 @@ enum tt_status tt_relation_build(struct tt_relation_entry *entries, size_t n, si
   return TT_OK;
 }
 
-uint64_t tt_relation_count(const struct tt_relation *relation, size_t row, size_t column) {
+size_t tt_relation_find(const struct tt_relation *relation, size_t row, size_t column) {
   if (!tt_relation_has(relation, row, column))
-    return 0;
+    return TT_ENTRY_NONE;
   size_t low = relation->start[row], high = relation->start[row + 1];
   while (high - low > 1) {
     size_t middle = low + (high - low) / 2;
@@ -61,7 +61,12 @@ uint64_t tt_relation_count(const struct tt_relation *relation, size_t row, size_
     else
       high = middle;
   }
-  return relation->count[low];
+  return low;
+}
+
+uint64_t tt_relation_count(const struct tt_relation *relation, size_t row, size_t column) {
+  size_t entry = tt_relation_find(relation, row, column);
+  return entry == TT_ENTRY_NONE ? 0 : relation->count[entry];
 }
 
 uint32_t tt_relation_draw(const struct tt_relation *relation, size_t row, struct tt_rng *rng) {

@@ -12,6 +12,7 @@
 #include "base/status.h"
 
 #define TT_COLUMN_NONE UINT32_MAX
+#define TT_ENTRY_NONE SIZE_MAX
 
 struct tt_relation {
   size_t rows, columns;
@@ -45,6 +46,8 @@ static inline const uint64_t *tt_relation_mask(const struct tt_relation *relatio
 static inline size_t tt_relation_degree(const struct tt_relation *relation, size_t row) {
   return relation->start[row + 1] - relation->start[row];
 }
+/* Where the entry of a row and a column stands in `column` and `count`, or TT_ENTRY_NONE. */
+size_t tt_relation_find(const struct tt_relation *relation, size_t row, size_t column);
 /* How often the pair was seen; 0: never. */
 uint64_t tt_relation_count(const struct tt_relation *relation, size_t row, size_t column);
 /* Draws a column of the row with probability count / total (exact integer arithmetic);

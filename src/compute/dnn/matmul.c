@@ -69,16 +69,11 @@ static dnnl_data_type_t type_of(enum tt_dtype dtype) {
 }
 
 /* A memory descriptor is a struct in 2.x, a handle in 3.x. */
-#if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t desc;
+#if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t desc_ref;
 #define REF(d) (d)
-static bool desc_make(desc *d, size_t rows, size_t cols, size_t row, size_t col,
-                      dnnl_data_type_t type) {
-  dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)cols};
-  dnnl_dims_t strides = {(dnnl_dim_t)row, (dnnl_dim_t)col};
-  return dnnl_memory_desc_create_with_strides(d, 2, dims, type, strides) == dnnl_success;
-}
+#define DESC_STRIDED dnnl_memory_desc_create_with_strides
 static void desc_free(desc *d) {
   if (*d)
     dnnl_memory_desc_destroy(*d);
@@ -92,14 +87,8 @@ static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *pd, desc d[ARGS], bool b
                                            bias ? d[ARG_BIAS] : NULL, d[ARG_C], attr);
 }
 #else
-typedef dnnl_memory_desc_t desc;
 #define REF(d) (&(d))
-static bool desc_make(desc *d, size_t rows, size_t cols, size_t row, size_t col,
-                      dnnl_data_type_t type) {
-  dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)cols};
-  dnnl_dims_t strides = {(dnnl_dim_t)row, (dnnl_dim_t)col};
-  return dnnl_memory_desc_init_by_strides(d, 2, dims, type, strides) == dnnl_success;
-}
+#define DESC_STRIDED dnnl_memory_desc_init_by_strides
 static void desc_free(desc *d) {
   (void)d;
 }
@@ -114,6 +103,13 @@ static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *pd, desc d[ARGS], bool b
   return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &op, attr, engine, NULL);
 }
 #endif
+
+static bool desc_make(desc *d, size_t rows, size_t cols, size_t row, size_t col,
+                      dnnl_data_type_t type) {
+  dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)cols};
+  dnnl_dims_t strides = {(dnnl_dim_t)row, (dnnl_dim_t)col};
+  return DESC_STRIDED(d, 2, dims, type, strides) == dnnl_success;
+}
 
 static bool entry_make(struct entry *e, const struct key *key) {
   desc d[ARGS] = {0};
