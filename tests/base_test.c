@@ -15,6 +15,7 @@
 #include "base/names.h"
 #include "base/output.h"
 #include "base/rng.h"
+#include "folder_fixture.h"
 
 /* Known-answer tests of the Random123 distribution (kat_vectors, philox4x32 10). */
 static void philox_known_answers(void **state) {
@@ -132,18 +133,6 @@ static void causes_stack_up(void **state) {
   assert_int_equal(tt_status_exit_code(TT_INTERRUPTED), 130);
 }
 
-static char folder[] = "/tmp/tt-base-XXXXXX";
-
-static int make_folder(void **state) {
-  (void)state;
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  (void)state;
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
-}
-
 static void put(const char *path, const char *text) {
   FILE *file = fopen(path, "w");
   assert_non_null(file);
@@ -153,14 +142,14 @@ static void put(const char *path, const char *text) {
 
 static void outputs_appear_whole(void **state) {
   (void)state;
-  char *target = tt_format("%s/result/", folder), *inside, *text;
+  char *target = tt_format("%s/result/", fixture_folder), *inside, *text;
   size_t size;
   struct tt_output output;
   assert_int_equal(tt_output_begin_folder(target, false, &output), TT_OK);
   inside = tt_format("%s/file", output.temporary);
   put(inside, "one");
   tt_free(inside);
-  inside = tt_format("%s/result/file", folder);
+  inside = tt_format("%s/result/file", fixture_folder);
   assert_int_not_equal(access(inside, F_OK), 0); /* not there before the commit */
   assert_int_equal(tt_output_commit(&output), TT_OK);
   assert_int_equal(tt_read_file(inside, &text, &size), TT_OK);
@@ -186,7 +175,8 @@ static void outputs_appear_whole(void **state) {
 /* Work of which a part is worth having stays under a name of its own until it's begun anew. */
 static void partial_outputs_stay(void **state) {
   (void)state;
-  char *target = tt_format("%s/work", folder), *partial = tt_format("%s/work.partial", folder);
+  char *target = tt_format("%s/work", fixture_folder),
+       *partial = tt_format("%s/work.partial", fixture_folder);
   char *inside = tt_format("%s/file", partial);
   struct tt_output output;
   tt_causes_clear();
@@ -222,7 +212,7 @@ static void failures_name_the_path(void **state) {
   tt_causes_clear();
   assert_int_equal(tt_output_begin_file("/nowhere/at/all", false, &output), TT_IO);
   assert_non_null(strstr(tt_cause(0), "/nowhere/at/all"));
-  assert_int_equal(tt_read_file(folder, &text, &size), TT_BAD_INPUT);
+  assert_int_equal(tt_read_file(fixture_folder, &text, &size), TT_BAD_INPUT);
   assert_int_equal(tt_read_file("/nowhere/at/all", &text, &size), TT_BAD_INPUT);
   tt_causes_clear();
 }
@@ -239,5 +229,5 @@ int main(void) {
       cmocka_unit_test(partial_outputs_stay),
       cmocka_unit_test(failures_name_the_path),
   };
-  return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);
+  return cmocka_run_group_tests_name("base", tests, fixture_begin, fixture_end);
 }

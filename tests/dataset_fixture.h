@@ -11,22 +11,11 @@
 #include "base/output.h"
 #include "base/rng.h"
 #include "dataset/dataset.h"
+#include "folder_fixture.h"
 
 enum { FIXTURE_EVENTS = 12, FIXTURE_COMMS = 5, FIXTURE_TIDS = 40 };
 
-static char fixture_folder[64];
 static unsigned fixture_number;
-
-static int fixture_begin(void **state) {
-  (void)state;
-  snprintf(fixture_folder, sizeof fixture_folder, "/tmp/tt-dataset-XXXXXX");
-  return mkdtemp(fixture_folder) ? 0 : -1;
-}
-
-static int fixture_end(void **state) {
-  (void)state;
-  return tt_remove_tree(fixture_folder) == TT_OK ? 0 : -1;
-}
 
 /* A path that isn't there yet; release with tt_free. */
 static char *fixture_path(const char *name) {

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "base/rng.h"
+#include "folder_fixture.h"
 #include "metrics/conditional.h"
 #include "metrics/discriminator.h"
 #include "metrics/fidelity.h"
@@ -228,24 +229,11 @@ static const char *const event_names[] = {
     "syscall_exit_write", "irq_handler_entry",  "irq_handler_exit"};
 enum { SWITCH, READ, READ_DONE, WRITE, WRITE_DONE, IRQ, IRQ_DONE, N_EVENTS };
 
-static char folder[64];
-
-static int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/tt_metrics_XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  (void)state;
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
-}
-
 /* Ids in reverse order when `reversed`: views must join dictionaries by name. */
 static struct tt_dataset *store(const char *name, struct tt_event *events, size_t n, bool reversed,
                                 const struct tt_gap *gap) {
   char path[128];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
+  snprintf(path, sizeof path, "%s/%s", fixture_folder, name);
   struct tt_dataset_meta meta;
   struct tt_dataset_writer *writer;
   struct tt_dataset *dataset;
@@ -451,7 +439,7 @@ static void test_fidelity(void **state) {
                              .n_files = 1};
   char path[128], *text = NULL;
   size_t size = 0;
-  snprintf(path, sizeof path, "%s/report.json", folder);
+  snprintf(path, sizeof path, "%s/report.json", fixture_folder);
   assert_int_equal(tt_report_write_json(&report, path), TT_OK);
   json_t *json = json_load_file(path, 0, NULL);
   assert_non_null(json);
@@ -503,5 +491,5 @@ int main(void) {
       cmocka_unit_test(test_syscall_pairs),
       cmocka_unit_test(test_fidelity),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, fixture_begin, fixture_end);
 }

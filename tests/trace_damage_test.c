@@ -251,5 +251,6 @@ int main(void) {
       cmocka_unit_test(test_bad_input),       cmocka_unit_test(test_mutations),
       cmocka_unit_test(test_memory_runs_out),
   };
-  return cmocka_run_group_tests_name("trace reader, damaged input", tests, begin, end);
+  return cmocka_run_group_tests_name("trace reader, damaged input", tests, fixture_begin,
+                                     fixture_end);
 }

@@ -16,24 +16,13 @@
 
 #include "base/rng.h"
 #include "ctf_fixture.h"
+#include "folder_fixture.h"
 #include "trace/reader.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static char folder[] = "/tmp/tt-trace-XXXXXX";
-
-static inline int begin(void **state) {
-  (void)state;
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static inline int end(void **state) {
-  (void)state;
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
-}
-
 static inline char *path_of(const char *name) { /* owned */
-  char *path = tt_format("%s/%s", folder, name);
+  char *path = tt_format("%s/%s", fixture_folder, name);
   assert_non_null(path);
   return path;
 }

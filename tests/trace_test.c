@@ -471,7 +471,7 @@ static void test_look_ahead_is_bounded(void **state) {
 
 static void test_sample(void **state) {
   (void)state;
-  char *command = tt_format("bash %s/scripts/unpack-sample.sh %s", TT_SOURCE_DIR, folder);
+  char *command = tt_format("bash %s/scripts/unpack-sample.sh %s", TT_SOURCE_DIR, fixture_folder);
   assert_int_equal(system(command), 0);
   tt_free(command);
   char *path = path_of("trace"), *first = NULL, *second = NULL;
@@ -515,5 +515,5 @@ int main(void) {
       cmocka_unit_test(test_look_ahead_is_bounded),
       cmocka_unit_test(test_sample),
   };
-  return cmocka_run_group_tests_name("trace reader", tests, begin, end);
+  return cmocka_run_group_tests_name("trace reader", tests, fixture_begin, fixture_end);
 }
