@@ -172,6 +172,26 @@ FORWARD(cross_entropy) {
   float factor = (float)ROWS[f->variant] / 2;
   return tt_op_sum(c, &loss, &factor, 1);
 }
+struct prior_extra {
+  struct tt_param *w, *b;
+  float prior[70 * 129];
+};
+SETUP(prior) { /* the last column of the product is the gate */
+  struct prior_extra *e = f->extra = malloc(sizeof *e);
+  size_t d = f->variant == 3 ? 64 : 7, columns = CLASSES[f->variant];
+  fixture_input(f, ROWS[f->variant], d);
+  e->w = tt_params_add(&f->params, TT_INIT_ZERO, 0, true, columns, d, "w");
+  e->b = tt_params_add(&f->params, TT_INIT_ZERO, 0, false, 1, columns, "b");
+  for (size_t i = 0; i < ROWS[f->variant] * (columns - 1); i++)
+    e->prior[i] = -3 * (float)tt_rng_uniform(&f->rng);
+}
+FORWARD(prior) {
+  struct prior_extra *e = f->extra;
+  struct tt_tensor *x0 = tt_op_linear_f32(c, x[0], e->w, e->b);
+  return f->variant == 2 ? tt_op_add(c, tt_op_prior(c, x0, e->prior),
+                                     tt_op_prior(c, x0, e->prior)) /* x0 is used twice */
+                         : tt_op_prior(c, x0, e->prior);
+}
 SETUP(mse) {
   loss_setup(f);
   fixture_input(f, ROWS[f->variant], 1 + (size_t)f->variant * 3);

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/output.h"
-#include "generators/ddpm/delay_bins.h"
+#include "generators/delay_bins.h"
 #include "generators/ddpm/schedule.h"
 #include "generators/generator.h"
 

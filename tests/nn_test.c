@@ -158,6 +158,58 @@ static void test_caches(void **state) {
   tt_params_release(&params);
 }
 
+/* ---- sequences that advance at their own pace give what each would alone ---- */
+static void test_rings(void **state) {
+  (void)state;
+  enum { S = 3, L = 40, D = 32, WINDOW = 12 };
+  for (int rotary = 0; rotary < 2; rotary++) {
+    struct tt_params params;
+    tt_params_init(&params);
+    struct tt_transformer t;
+    tt_transformer_init(
+        &t, &params, "net",
+        &(struct tt_transformer_config){.d = D, .heads = 2, .layers = 3, .rotary = rotary == 1});
+    assert_int_equal(tt_params_build(&params, 5), TT_OK);
+    static float x[S * L * D], want[S * L * D], row[S * D], got[S * D];
+    struct tt_rng rng;
+    tt_rng_init(&rng, 1, 1);
+    for (size_t i = 0; i < S * L * D; i++)
+      x[i] = (float)tt_rng_normal(&rng);
+    struct tt_compute *c;
+    assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
+    tt_compute_begin(c, false, 0);
+    struct tt_attention_spec spec = {
+        .batch = S, .length = L, .mask = TT_MASK_WINDOW, .window = WINDOW};
+    tt_tensor_read(tt_transformer_forward(c, &t, tt_input(c, x, S * L, D), &spec, NULL, NULL),
+                   want);
+    struct tt_transformer_rings rings;
+    assert_int_equal(tt_transformer_rings_create(&t, S, WINDOW, &rings), TT_OK);
+    uint64_t at[S] = {0};
+    for (size_t step = 0; at[0] + at[1] + at[2] < S * L; step++) {
+      uint32_t slots[S];
+      uint64_t positions[S];
+      size_t n = 0;
+      for (uint32_t s = S; s-- > 0;) /* at rates of 1, 1/2 and 1/3 */
+        if (at[s] < L && step % (s + 1) == 0) {
+          memcpy(row + n * D, x + (s * L + at[s]) * D, D * sizeof *x);
+          slots[n] = s;
+          positions[n++] = at[s]++;
+        }
+      if (n == 0)
+        continue;
+      tt_compute_begin(c, false, 0);
+      tt_tensor_read(tt_transformer_step(c, &t, tt_input(c, row, n, D), &rings, slots, positions),
+                     got);
+      for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < D; j++)
+          assert_true(fabsf(got[i * D + j] - want[(slots[i] * L + positions[i]) * D + j]) <= 1e-4f);
+    }
+    tt_transformer_rings_release(&rings);
+    tt_compute_free(c);
+    tt_params_release(&params);
+  }
+}
+
 /* ---- training: the loss falls, the same seed gives the same bytes, and a run resumed from a file
  * ends as the uninterrupted one ---- */
 struct toy {
@@ -353,7 +405,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_block_gradients), cmocka_unit_test(test_block_kernels),
       cmocka_unit_test(test_layers),          cmocka_unit_test(test_caches),
-      cmocka_unit_test(test_training),        cmocka_unit_test(test_torch),
+      cmocka_unit_test(test_rings),           cmocka_unit_test(test_training),
+      cmocka_unit_test(test_torch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
   X(rotary)                                                                                        \
   X(head_loss)                                                                                     \
   X(cross_entropy)                                                                                 \
+  X(prior)                                                                                         \
   X(mse)                                                                                           \
   X(add)                                                                                           \
   X(add_rows)                                                                                      \

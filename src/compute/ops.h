@@ -79,6 +79,23 @@ struct tt_tensor *tt_op_attention_cached(struct tt_compute *c, struct tt_tensor 
                                          const struct tt_attention_spec *spec,
                                          struct tt_kv_cache *cache);
 
+/* Keys and values of many sequences that advance one position at a time, each at its own pace: the
+ * last `window` positions of each, in a ring. One per layer. f32 whatever the compute dtype. */
+struct tt_kv_rings {
+  size_t slots, window, d;
+  float *keys, *values; /* [slots, window, d] */
+};
+enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t d, struct tt_kv_rings *ret);
+void tt_kv_rings_release(struct tt_kv_rings *rings);
+/* Inference, one new position of n different sequences: row i of qkv [n, 3d] is position
+ * positions[i] of sequence slots[i]. Rotates queries and keys (rotary: as tt_op_rotary), appends,
+ * and attends to the last `window` positions, itself included: what tt_op_rotary and
+ * tt_op_attention under TT_MASK_WINDOW give for a whole sequence. Positions of a sequence come in
+ * order from 0. */
+struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *qkv, size_t heads,
+                                        bool rotary, struct tt_kv_rings *rings,
+                                        const uint32_t *slots, const uint64_t *positions);
+
 /* Rotary positions (Su et al. 2021, halves rotated, base 10000) on the queries and keys of qkv.
  * Row b*L + i has position first + i. */
 struct tt_tensor *tt_op_rotary(struct tt_compute *c, struct tt_tensor *qkv, size_t length,
@@ -96,6 +113,12 @@ struct tt_tensor *tt_op_head_loss(struct tt_compute *c, struct tt_tensor *x,
                                   struct tt_param *weight, struct tt_param *bias,
                                   const int32_t *targets, const float *weights, double normalizer,
                                   float *row_loss);
+
+/* Logits that start from a known distribution (a product of experts with a learned weight per row):
+ * y[i, v] = x[i, v] + x[i, V] * prior[i, v] for v < V = x->cols - 1. x: f32 (tt_op_linear_f32 with
+ * one column more than there are classes: its gate); prior: host array [rows, V], log
+ * probabilities, finite. */
+struct tt_tensor *tt_op_prior(struct tt_compute *c, struct tt_tensor *x, const float *prior);
 
 /* sum over rows of w[i] * mean over cols of (x - target)^2 / sum of w. target: f32 [rows, cols]
  * host array. weights: [rows] or NULL. */

@@ -78,6 +78,26 @@ void tt_transformer_caches_truncate(struct tt_transformer_caches *caches, size_t
       caches->layers[i].length = length;
 }
 
+enum tt_status tt_transformer_rings_create(const struct tt_transformer *t, size_t slots,
+                                           size_t window, struct tt_transformer_rings *ret) {
+  struct tt_transformer_rings rings = {0};
+  for (; rings.n < t->config.layers; rings.n++) {
+    enum tt_status status = tt_kv_rings_create(slots, window, t->config.d, &rings.layers[rings.n]);
+    if (status != TT_OK) {
+      tt_transformer_rings_release(&rings);
+      return status;
+    }
+  }
+  *ret = rings;
+  return TT_OK;
+}
+
+void tt_transformer_rings_release(struct tt_transformer_rings *rings) {
+  for (size_t i = 0; i < rings->n; i++)
+    tt_kv_rings_release(&rings->layers[i]);
+  rings->n = 0;
+}
+
 /* A norm that first adds `branch` (NULL: none), its gate in mod_before, to the stream x. */
 static struct tt_tensor *add_norm(struct tt_compute *c, struct tt_tensor **x,
                                   struct tt_tensor *branch, const struct tt_norm *norm,
@@ -95,17 +115,34 @@ static struct tt_tensor *add_norm(struct tt_compute *c, struct tt_tensor **x,
   return tt_op_norm(c, *x, &spec, x);
 }
 
-struct tt_tensor *tt_transformer_forward(struct tt_compute *c, const struct tt_transformer *t,
-                                         struct tt_tensor *x, const struct tt_attention_spec *spec,
-                                         struct tt_tensor *condition,
-                                         struct tt_transformer_caches *caches) {
+/* What a block's attention looks at: the sequences in x, their cached past, or rings. */
+struct past {
+  const struct tt_attention_spec *spec; /* NULL: rings */
+  struct tt_transformer_caches *caches; /* NULL: none */
+  struct tt_transformer_rings *rings;
+  const uint32_t *slots;
+  const uint64_t *positions;
+};
+
+static struct tt_tensor *attend(struct tt_compute *c, const struct tt_transformer_config *config,
+                                struct tt_tensor *qkv, size_t layer, const struct past *past) {
+  if (!past->spec)
+    return tt_op_attention_rings(c, qkv, config->heads, config->rotary, &past->rings->layers[layer],
+                                 past->slots, past->positions);
+  struct tt_attention_spec spec = *past->spec;
+  struct tt_kv_cache *cache = past->caches ? &past->caches->layers[layer] : NULL;
+  spec.heads = config->heads;
+  if (config->rotary)
+    qkv = tt_op_rotary(c, qkv, spec.length, config->heads, cache ? cache->length : 0);
+  return cache ? tt_op_attention_cached(c, qkv, &spec, cache) : tt_op_attention(c, qkv, &spec);
+}
+
+static struct tt_tensor *run_blocks(struct tt_compute *c, const struct tt_transformer *t,
+                                    struct tt_tensor *x, struct tt_tensor *condition,
+                                    const struct past *past) {
   const struct tt_transformer_config *config = &t->config;
   const size_t d = config->d;
-  TT_ASSERT(x->cols == d && x->rows == spec->batch * spec->length);
-  TT_ASSERT((condition != NULL) == (config->d_condition > 0));
-  TT_ASSERT(!caches || caches->n == config->layers);
-  struct tt_attention_spec attention = *spec;
-  attention.heads = config->heads;
+  TT_ASSERT(x->cols == d && (condition != NULL) == (config->d_condition > 0));
   struct tt_tensor *active = condition ? tt_op_activation(c, condition, TT_ACT_SILU) : NULL;
   struct tt_tensor *branch = NULL, *mod = NULL, *before;
   for (size_t i = 0; i < config->layers; i++) {
@@ -118,10 +155,7 @@ struct tt_tensor *tt_transformer_forward(struct tt_compute *c, const struct tt_t
         before ? tt_op_concat(c, (struct tt_tensor *[]){before, mod}, 2) : mod;
     struct tt_tensor *y = add_norm(c, &x, branch, &b->norm1, joined, 5 * d, before ? 6 * d : 0);
     y = tt_linear_forward(c, &b->qkv, y, TT_ACT_NONE);
-    if (config->rotary)
-      y = tt_op_rotary(c, y, spec->length, config->heads, caches ? caches->layers[i].length : 0);
-    y = caches ? tt_op_attention_cached(c, y, &attention, &caches->layers[i])
-               : tt_op_attention(c, y, &attention);
+    y = attend(c, config, y, i, past);
     branch = tt_linear_forward(c, &b->proj, y, TT_ACT_NONE);
     branch = tt_op_dropout(c, branch, config->dropout);
     y = add_norm(c, &x, branch, &b->norm2, mod, 2 * d, 3 * d);
@@ -134,4 +168,22 @@ struct tt_tensor *tt_transformer_forward(struct tt_compute *c, const struct tt_t
   if (last && mod)
     last = tt_op_concat(c, (struct tt_tensor *[]){mod, last}, 2);
   return add_norm(c, &x, branch, &t->norm, last, 5 * d, mod ? 6 * d : 0);
+}
+
+struct tt_tensor *tt_transformer_forward(struct tt_compute *c, const struct tt_transformer *t,
+                                         struct tt_tensor *x, const struct tt_attention_spec *spec,
+                                         struct tt_tensor *condition,
+                                         struct tt_transformer_caches *caches) {
+  TT_ASSERT(x->rows == spec->batch * spec->length);
+  TT_ASSERT(!caches || caches->n == t->config.layers);
+  const struct past past = {.spec = spec, .caches = caches};
+  return run_blocks(c, t, x, condition, &past);
+}
+
+struct tt_tensor *tt_transformer_step(struct tt_compute *c, const struct tt_transformer *t,
+                                      struct tt_tensor *x, struct tt_transformer_rings *rings,
+                                      const uint32_t *slots, const uint64_t *positions) {
+  TT_ASSERT(rings->n == t->config.layers);
+  const struct past past = {.rings = rings, .slots = slots, .positions = positions};
+  return run_blocks(c, t, x, NULL, &past);
 }

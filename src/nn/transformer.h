@@ -47,6 +47,20 @@ void tt_transformer_caches_release(struct tt_transformer_caches *caches);
 /* Forgets all positions from `length` on. */
 void tt_transformer_caches_truncate(struct tt_transformer_caches *caches, size_t length);
 
+struct tt_transformer_rings { /* one per layer, for sampling sequences at their own pace */
+  struct tt_kv_rings layers[TT_MAX_LAYERS];
+  size_t n;
+};
+enum tt_status tt_transformer_rings_create(const struct tt_transformer *transformer, size_t slots,
+                                           size_t window, struct tt_transformer_rings *ret);
+void tt_transformer_rings_release(struct tt_transformer_rings *rings);
+/* Inference without conditioning: one new position each of x->rows different sequences (slots,
+ * positions: as tt_op_attention_rings). x: [n, d] -> [n, d], normed. */
+struct tt_tensor *tt_transformer_step(struct tt_compute *c,
+                                      const struct tt_transformer *transformer, struct tt_tensor *x,
+                                      struct tt_transformer_rings *rings, const uint32_t *slots,
+                                      const uint64_t *positions);
+
 /* x: [B*L, d] -> [B*L, d], normed. spec: batch, length, mask (heads is filled in). condition: [G,
  * d_condition] grouped over the rows, NULL without conditioning. caches: NULL, or (inference) the
  * past; L are then the new positions. */

@@ -5,9 +5,9 @@
 
 #include "dataset/channels.h"
 #include "dataset/vocabulary.h"
-#include "generators/ddpm/delay_bins.h"
 #include "generators/ddpm/denoiser.h"
 #include "generators/decode.h"
+#include "generators/delay_bins.h"
 #include "generators/generator.h"
 
 enum tt_ddpm_sampler { TT_DDPM_ANCESTRAL, TT_DDPM_DDIM };

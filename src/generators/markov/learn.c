@@ -103,16 +103,15 @@ void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_histo
     tt_ngram_rows(&markov->common, &common, 0, ret);
 }
 
-/* calls[n_threads]: which system call each thread is in, as the decoder has it (decode.c). */
-static uint32_t *new_calls(const struct tt_markov *markov) {
+uint32_t *tt_markov_new_calls(const struct tt_markov *markov) {
   uint32_t *calls = tt_alloc(markov->cast.n_threads, sizeof *calls);
   for (size_t i = 0; calls && i < markov->cast.n_threads; i++)
     calls[i] = TT_MARKOV_CALL_UNKNOWN;
   return calls;
 }
 
-static void follow_call(const struct tt_markov *markov, uint32_t *calls, uint32_t thread,
-                        uint16_t event) {
+void tt_markov_follow_call(const struct tt_markov *markov, uint32_t *calls, uint32_t thread,
+                           uint16_t event) {
   if (thread == TT_THREAD_ANY || event >= markov->cast.n_events)
     return;
   uint8_t role = markov->cast.events[event].role;
@@ -183,7 +182,7 @@ static enum tt_status learn_row(struct learner *learner, size_t i) {
     if (status != TT_OK)
       return status;
   }
-  follow_call(markov, learner->calls, thread, event);
+  tt_markov_follow_call(markov, learner->calls, thread, event);
   stream->last = i;
   stream->begun = true;
   keep_start(learner, which, cpu);
@@ -235,7 +234,7 @@ enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_c
   markov->starts = tt_calloc(markov->n_streams, sizeof *markov->starts);
   learner.streams = tt_calloc(markov->n_streams, sizeof *learner.streams);
   learner.cpus = tt_calloc(markov->base.cpu_limit, sizeof *learner.cpus);
-  learner.calls = new_calls(markov);
+  learner.calls = tt_markov_new_calls(markov);
   if (!markov->starts || !learner.streams || !learner.cpus || !learner.calls) {
     status = tt_fail(TT_NO_MEMORY, "%zu streams", markov->n_streams);
     goto cleanup;
@@ -271,7 +270,7 @@ double tt_markov_cross_entropy(const struct tt_markov *markov, const struct tt_d
   size_t n_streams = merged ? 1 : tt_dataset_cpu_limit(dataset);
   size_t n = limit && limit < c->n ? (size_t)limit : c->n;
   struct stream *streams = tt_calloc(n_streams, sizeof *streams);
-  uint32_t *calls = new_calls(markov);
+  uint32_t *calls = tt_markov_new_calls(markov);
   double sum = streams && calls && n ? 0 : (double)NAN;
   for (size_t i = 0; !isnan(sum) && i < n; i++) {
     struct stream *stream = &streams[merged ? 0 : c->cpu[i]];
@@ -286,7 +285,7 @@ double tt_markov_cross_entropy(const struct tt_markov *markov, const struct tt_d
     sum -= log(tt_backoff_probability(rows.rows, rows.n, c->event[i], leave_out,
                                       1.0 / (double)markov->base.events.n));
     tt_markov_push(&stream->history, c->event[i]);
-    follow_call(markov, calls, thread, c->event[i]);
+    tt_markov_follow_call(markov, calls, thread, c->event[i]);
     stream->last = i;
     stream->begun = true;
     if ((i + 1) % BLOCK == 0)

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "dataset/dataset.h"
 #include "generators/cast.h"
+#include "generators/decode.h"
 #include "generators/generator.h"
 #include "generators/markov/delays.h"
 #include "generators/ngram.h"
@@ -142,6 +143,16 @@ enum tt_status tt_markov_index(struct tt_markov *markov);
 enum tt_status tt_markov_generate(const struct tt_generator *generator,
                                   const struct tt_generate_config *config,
                                   const struct tt_event_sink *sink);
+/* calls[n_threads]: which system call each thread is in (TT_MARKOV_NO_CALL, _CALL_UNKNOWN), all
+ * unknown; NULL when memory is short. And what an event of the thread does to it. */
+uint32_t *tt_markov_new_calls(const struct tt_markov *markov);
+void tt_markov_follow_call(const struct tt_markov *markov, uint32_t *calls, uint32_t thread,
+                           uint16_t event);
+/* Who runs on the CPU after `leaving` switched away: never a thread that runs elsewhere.
+ * TT_THREAD_ANY: nobody of those who ever did is free. */
+uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt_decoder *decoder,
+                                 const struct tt_markov_recent *recent, uint16_t cpu,
+                                 uint32_t leaving, struct tt_rng *rng);
 /* The contexts of the next event of a stream: common, and the thread's own (n = 0 when it isn't
  * known). */
 void tt_markov_contexts(const struct tt_markov *markov, const struct tt_markov_history *history,

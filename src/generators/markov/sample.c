@@ -30,20 +30,21 @@ static uint32_t thread_of(const struct tt_markov *markov, int64_t turn, uint16_t
   return turn == TT_MARKOV_IDLE ? markov->idle[cpu] : (uint32_t)turn;
 }
 
-static bool may_enter(const struct sampler *sampler, uint32_t thread, uint16_t cpu,
-                      uint32_t leaving) {
-  return thread != TT_THREAD_ANY && (thread != leaving || !sampler->markov->cast.switches) &&
-         tt_decoder_may_run(sampler->decoder, thread, cpu);
+static bool may_enter(const struct tt_markov *markov, const struct tt_decoder *decoder,
+                      uint32_t thread, uint16_t cpu, uint32_t leaving) {
+  return thread != TT_THREAD_ANY && (thread != leaving || !markov->cast.switches) &&
+         tt_decoder_may_run(decoder, thread, cpu);
 }
 
 /* Of those of a row that may run, one in proportion to its count, or TT_THREAD_ANY. */
-static uint32_t draw_free(const struct sampler *sampler, const struct tt_tally_row *row,
-                          uint16_t cpu, uint32_t leaving, struct tt_rng *rng) {
+static uint32_t draw_free(const struct tt_markov *markov, const struct tt_decoder *decoder,
+                          const struct tt_tally_row *row, uint16_t cpu, uint32_t leaving,
+                          struct tt_rng *rng) {
   uint32_t chosen = TT_THREAD_ANY;
   uint64_t weight = 0;
   for (size_t i = 0; i < row->n; i++) {
-    uint32_t thread = thread_of(sampler->markov, row->values[i], cpu);
-    if (!may_enter(sampler, thread, cpu, leaving))
+    uint32_t thread = thread_of(markov, row->values[i], cpu);
+    if (!may_enter(markov, decoder, thread, cpu, leaving))
       continue;
     weight += tt_tally_at(row, i);
     if (tt_rng_below(rng, weight) < tt_tally_at(row, i))
@@ -52,11 +53,10 @@ static uint32_t draw_free(const struct sampler *sampler, const struct tt_tally_r
   return chosen;
 }
 
-/* Who comes after `leaving` on that CPU; TT_THREAD_ANY: nobody of those who ever did is free. */
-static uint32_t choose_thread(const struct sampler *sampler, uint16_t cpu, uint32_t leaving,
-                              struct tt_rng *rng) {
-  const struct tt_markov *markov = sampler->markov;
-  const uint16_t *before = tt_markov_before(markov, &sampler->recent[cpu]);
+uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt_decoder *decoder,
+                                 const struct tt_markov_recent *recent, uint16_t cpu,
+                                 uint32_t leaving, struct tt_rng *rng) {
+  const uint16_t *before = tt_markov_before(markov, recent);
   struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
     rows[level] = tt_tally_find(&markov->turns,
@@ -66,15 +66,16 @@ static uint32_t choose_thread(const struct sampler *sampler, uint16_t cpu, uint3
     if (!tt_backoff_draw(rows, TT_MARKOV_TURN_MIXED, rng, &turn))
       break;
     uint32_t thread = thread_of(markov, turn, cpu);
-    if (may_enter(sampler, thread, cpu, leaving))
+    if (may_enter(markov, decoder, thread, cpu, leaving))
       return thread;
   }
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
-    uint32_t thread = draw_free(sampler, &rows[level], cpu, leaving, rng);
+    uint32_t thread = draw_free(markov, decoder, &rows[level], cpu, leaving, rng);
     if (thread != TT_THREAD_ANY)
       return thread;
   }
-  return may_enter(sampler, markov->idle[cpu], cpu, leaving) ? markov->idle[cpu] : TT_THREAD_ANY;
+  uint32_t idle = markov->idle[cpu];
+  return may_enter(markov, decoder, idle, cpu, leaving) ? idle : TT_THREAD_ANY;
 }
 
 /* Who runs on the CPU from now on, chosen first where it is open. TT_THREAD_ANY: the decoder's. */
@@ -94,7 +95,8 @@ static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, u
   else if (running == TT_THREAD_ANY)
     return TT_THREAD_ANY;
   else
-    thread = choose_thread(sampler, cpu, running, &stream->rng);
+    thread = tt_markov_choose_thread(sampler->markov, decoder, &sampler->recent[cpu], cpu, running,
+                                     &stream->rng);
   if (thread != TT_THREAD_ANY)
     tt_decoder_enter(decoder, cpu, thread);
   return thread;

@@ -1,8 +1,8 @@
 /* The dt channel as a categorical one: bins that hold equal shares of the training data's dt, so
  * that a drawn bin and a uniform place within it reproduce any shape of distribution; a regression
  * could only give its mean. Values are standardised log1p(ns), as dataset/channels.h has them. */
-#ifndef GENERATORS_DDPM_DELAY_BINS_H
-#define GENERATORS_DDPM_DELAY_BINS_H
+#ifndef GENERATORS_DELAY_BINS_H
+#define GENERATORS_DELAY_BINS_H
 
 #include <stddef.h>
 

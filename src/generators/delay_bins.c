@@ -1,4 +1,4 @@
-#include "generators/ddpm/delay_bins.h"
+#include "generators/delay_bins.h"
 
 #include <stdlib.h>
 
