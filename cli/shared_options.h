@@ -19,8 +19,8 @@
 #define MODEL_OPTIONS(job, settings)                                                               \
   OPTION(STRING, 0, "generator", "NAME", "which generator", &(job).generator),                     \
       OPTION(STRING, 0, "backbone", "NAME", "ddpm: transformer", &(job).backbone),                 \
-      OPTION(COUNT, 0, "context", "L", "events per window (64-4096); markov: order (1-6)",         \
-             &(job).context),                                                                      \
+      OPTION(COUNT, 0, "context", "L",                                                             \
+             "events per window (ddpm 64-4096, ar 8-4096); markov: order (1-6)", &(job).context),  \
       OPTION(STRING, 0, "channels", "LIST", "base, system, full (default) or names",               \
              &(job).channels),                                                                     \
       OPTION(STRING, 0, "stream", "KIND", "windows from each 'cpu' stream or the 'merged' one",    \

@@ -10,8 +10,8 @@
 
 #include "base/mem.h"
 #include "base/output.h"
-#include "generators/delay_bins.h"
 #include "generators/ddpm/schedule.h"
+#include "generators/delay_bins.h"
 #include "generators/generator.h"
 
 static void schedule_is_linear_beta(void **state) {

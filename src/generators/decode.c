@@ -160,6 +160,13 @@ uint32_t tt_decoder_comm(const struct tt_decoder *decoder, uint32_t thread) {
   return cast->n_comms ? cast->comms[decoder->threads[thread].place] : TT_COMM_NONE;
 }
 
+void tt_decoder_call_it(struct tt_decoder *decoder, uint32_t thread, uint32_t comm) {
+  const struct tt_cast_thread *cast = &decoder->cast->threads[thread];
+  for (uint32_t i = 0; i < cast->n_comms; i++)
+    if (cast->comms[i] == comm)
+      decoder->threads[thread].place = (uint8_t)i;
+}
+
 /* ---- choosing who runs ---- */
 
 struct wish {

@@ -55,6 +55,8 @@ bool tt_decoder_may_run(const struct tt_decoder *decoder, uint32_t thread, uint1
 /* The event id of the syscall entry the thread is inside of; UINT16_MAX: none, or unknown when
  * the thread hasn't been seen entering or leaving one yet (*ret_known false). */
 uint16_t tt_decoder_inside(const struct tt_decoder *decoder, uint32_t thread, bool *ret_known);
+/* From now on the thread goes by `comm`, if it ever did. */
+void tt_decoder_call_it(struct tt_decoder *decoder, uint32_t thread, uint32_t comm);
 /* The thread's current comm. */
 uint32_t tt_decoder_comm(const struct tt_decoder *decoder, uint32_t thread);
 

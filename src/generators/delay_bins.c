@@ -4,6 +4,8 @@
 
 #include "base/status.h"
 
+enum { SAMPLES = 1 << 20, STRETCH = 4096 };
+
 static int ascending(const void *a, const void *b) {
   float x = *(const float *)a, y = *(const float *)b;
   return (x > y) - (x < y);
@@ -38,4 +40,38 @@ float tt_delay_bins_draw(const struct tt_delay_bins *bins, size_t bin, struct tt
   size_t i = (size_t)place;
   const float *q = bins->quantile + bin * TT_DELAY_POINTS + i;
   return (float)((double)q[0] + (place - (double)i) * ((double)q[1] - (double)q[0]));
+}
+
+enum tt_status tt_delay_bins_fit(const struct tt_vocabulary *vocabulary,
+                                 const struct tt_dataset *train, enum tt_stream_kind kind,
+                                 struct tt_delay_bins *ret) {
+  struct tt_streams *streams = NULL;
+  struct tt_encoder *encoder = NULL;
+  struct tt_channels channels = {0};
+  const size_t total = tt_dataset_columns(train)->n, stride = total / SAMPLES + 1;
+  size_t at = 0;
+  enum tt_status status = tt_streams_open(train, kind, &streams);
+  if (status == TT_OK)
+    status = tt_encoder_new(vocabulary, train, &encoder);
+  if (status == TT_OK)
+    status = tt_channels_init(&channels, total / stride + tt_streams_count(streams) + 1);
+  /* every stride-th stretch of each stream, about SAMPLES in all */
+  for (size_t k = 0; status == TT_OK && k < tt_streams_count(streams); k++) {
+    uint64_t n = tt_streams_length(streams, k);
+    for (uint64_t first = 0; first < n && status == TT_OK; first += STRETCH * stride) {
+      size_t take = n - first < STRETCH ? (size_t)(n - first) : STRETCH;
+      if (take > channels.n - at)
+        take = channels.n - at;
+      status = tt_encode_stream(encoder, streams, k, first, take, &channels, at);
+      at += take;
+    }
+  }
+  if (status == TT_OK && at == 0)
+    status = tt_fail(TT_BAD_INPUT, "%s: no events to train on", tt_dataset_path(train));
+  if (status == TT_OK)
+    tt_delay_bins_learn(channels.dt, at, ret);
+  tt_channels_release(&channels);
+  tt_encoder_free(encoder);
+  tt_streams_close(streams);
+  return status;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/rng.h"
+#include "dataset/channels.h"
 
 enum { TT_DELAY_BINS = 64, TT_DELAY_POINTS = 32 /* per bin */ };
 
@@ -17,6 +18,10 @@ struct tt_delay_bins {
 
 /* values: [n], n >= 1, sorted in place. */
 void tt_delay_bins_learn(float *values, size_t n, struct tt_delay_bins *ret);
+/* The same from a sample of about a million values of the training data's streams. */
+enum tt_status tt_delay_bins_fit(const struct tt_vocabulary *vocabulary,
+                                 const struct tt_dataset *train, enum tt_stream_kind kind,
+                                 struct tt_delay_bins *ret);
 /* The bin of a value: the first that holds nothing else, or the first whose upper edge is not below
  * it. */
 size_t tt_delay_bins_of(const struct tt_delay_bins *bins, float value);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "dataset/json.h"
+#include "generators/ar/ar.h"
 #include "generators/ddpm/ddpm.h"
 #include "generators/markov/markov.h"
 
@@ -18,6 +19,7 @@
 static const struct tt_generator_ops *const generators[] = {
     &tt_ddpm_ops,
     &tt_markov_ops,
+    &tt_ar_ops,
 };
 
 const struct tt_generator_ops *tt_generator_at(size_t i) {

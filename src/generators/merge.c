@@ -57,8 +57,8 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void report(const struct tt_progress *progress, uint64_t done, uint64_t total,
-                   double seconds) {
+void tt_merge_report(const struct tt_progress *progress, uint64_t done, uint64_t total,
+                     double seconds) {
   double rate = seconds > 0 ? (double)done / seconds : 0;
   struct tt_progress_report values = {
       .stage = "generate",
@@ -118,7 +118,7 @@ enum tt_status tt_merge_run(const struct tt_sample_source *source, const int64_t
     double time = now();
     if (progress && progress->report && (time - reported >= 0.1 || done == events)) {
       reported = time;
-      report(progress, done, events, time - started);
+      tt_merge_report(progress, done, events, time - started);
     }
   }
 cleanup:

@@ -27,4 +27,8 @@ enum tt_status tt_merge_run(const struct tt_sample_source *source, const int64_t
                             struct tt_decoder *decoder, uint64_t events,
                             const struct tt_progress *progress, const struct tt_event_sink *sink);
 
+/* Reports that `done` of `total` events were generated in so many seconds. */
+void tt_merge_report(const struct tt_progress *progress, uint64_t done, uint64_t total,
+                     double seconds);
+
 #endif

@@ -13,7 +13,6 @@
 
 enum { CONTEXTS = 64, CONTEXT = 128, CONTEXT_MIN = 64, CONTEXT_MAX = 4096, MAX_WIDTH = 1024 };
 static const double DEFAULT_MINUTES = 5;
-static const size_t DELAY_SAMPLES = 1 << 20;
 
 static const char *const OPTIONS[] = {
     "width=128: model width",
@@ -133,41 +132,13 @@ static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_
 
 /* Quantiles of dt and the share of each CPU, from the training data. */
 static enum tt_status learn_marginals(struct tt_ddpm *ddpm, const struct tt_dataset *train) {
-  struct tt_streams *streams = NULL;
-  struct tt_encoder *encoder = NULL;
-  struct tt_channels channels = {0};
   const struct tt_columns *columns = tt_dataset_columns(train);
-  size_t total = columns->n, stride = total / DELAY_SAMPLES + 1, at = 0;
   ddpm->cpu_share = tt_calloc(ddpm->base.cpu_limit, sizeof *ddpm->cpu_share);
-  enum tt_status status = ddpm->cpu_share ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
-  if (status == TT_OK)
-    status = tt_streams_open(train, ddpm->base.stream, &streams);
-  if (status == TT_OK)
-    status = tt_encoder_new(ddpm->vocabulary, train, &encoder);
-  if (status == TT_OK)
-    status = tt_channels_init(&channels, total / stride + tt_streams_count(streams) + 1);
-  /* every stride-th stretch of 4096 rows of each stream, about DELAY_SAMPLES in all */
-  for (size_t k = 0; status == TT_OK && k < tt_streams_count(streams); k++) {
-    uint64_t n = tt_streams_length(streams, k);
-    for (uint64_t first = 0; first < n && status == TT_OK; first += 4096 * stride) {
-      size_t take = n - first < 4096 ? (size_t)(n - first) : 4096;
-      if (take > channels.n - at)
-        take = channels.n - at;
-      status = tt_encode_stream(encoder, streams, k, first, take, &channels, at);
-      at += take;
-    }
-  }
-  if (status == TT_OK && at == 0)
-    status = tt_fail(TT_BAD_INPUT, "%s: no events to train on", tt_dataset_path(train));
-  if (status == TT_OK) {
-    tt_delay_bins_learn(channels.dt, at, &ddpm->bins);
-    for (size_t i = 0; i < total; i++)
-      ddpm->cpu_share[columns->cpu[i]] += 1.0 / (double)total;
-  }
-  tt_channels_release(&channels);
-  tt_encoder_free(encoder);
-  tt_streams_close(streams);
-  return status;
+  if (!ddpm->cpu_share)
+    return tt_fail(TT_NO_MEMORY, "out of memory");
+  for (size_t i = 0; i < columns->n; i++)
+    ddpm->cpu_share[columns->cpu[i]] += 1.0 / (double)columns->n;
+  return tt_delay_bins_fit(ddpm->vocabulary, train, ddpm->base.stream, &ddpm->bins);
 }
 
 /* Random windows of the training data to begin segments with. Needs the channels to be set. */

@@ -7,6 +7,7 @@
 #include "base/output.h"
 #include "compute/model_file.h"
 #include "dataset/json.h"
+#include "generators/count_file.h"
 #include "generators/markov/markov.h"
 
 #define MEASURED ((uint64_t)1 << 20) /* events that the stated losses are taken over, at most */
@@ -110,27 +111,6 @@ enum tt_status tt_markov_index(struct tt_markov *markov) {
 /* The tallies, by name in the file. */
 #define TALLIES(X) X(turns) X(rets) X(cpus)
 
-static enum tt_status add(struct tt_model_writer *writer, const char *table, const char *column,
-                          const void *values, size_t n) {
-  char *name = tt_format("%s.%s", table, column);
-  if (!name)
-    return tt_fail(TT_NO_MEMORY, "writing %s.%s", table, column);
-  enum tt_status status = tt_model_writer_add_integers(writer, name, values, n);
-  tt_free(name);
-  return status;
-}
-
-static enum tt_status add_tally(struct tt_model_writer *writer, const char *table,
-                                const struct tt_tally *tally) {
-  enum tt_status status;
-  if ((status = add(writer, table, "keys", tally->keys, tally->n_rows)) != TT_OK ||
-      (status = add(writer, table, "first", tally->first, tally->n_rows + 1)) != TT_OK ||
-      (status = add(writer, table, "values", tally->values, tally->n_pairs)) != TT_OK ||
-      (status = add(writer, table, "upto", tally->upto, tally->n_pairs)) != TT_OK)
-    return status;
-  return TT_OK;
-}
-
 static json_t *starts_to_json(const struct tt_markov *markov) {
   json_t *streams = json_array();
   int failed = !streams;
@@ -153,23 +133,6 @@ static json_t *starts_to_json(const struct tt_markov *markov) {
   return NULL;
 }
 
-static enum tt_status add_ngram(struct tt_model_writer *writer, const char *table,
-                                const struct tt_ngram *ngram, int64_t **ret_buffer) {
-  int64_t *wide = tt_alloc(2 * ngram->n_nodes, sizeof *wide); /* lives until the file is written */
-  if (!wide)
-    return tt_fail(TT_NO_MEMORY, "writing %s", table);
-  *ret_buffer = wide;
-  for (size_t i = 0; i < ngram->n_nodes; i++) {
-    wide[i] = ngram->parents[i];
-    wide[ngram->n_nodes + i] = ngram->last[i];
-  }
-  enum tt_status status;
-  if ((status = add(writer, table, "parents", wide, ngram->n_nodes)) != TT_OK ||
-      (status = add(writer, table, "last", wide + ngram->n_nodes, ngram->n_nodes)) != TT_OK)
-    return status;
-  return add_tally(writer, table, &ngram->counts);
-}
-
 static enum tt_status save(const struct tt_generator *generator, const char *folder,
                            json_t *model) {
   const struct tt_markov *markov = (const struct tt_markov *)generator;
@@ -188,16 +151,18 @@ static enum tt_status save(const struct tt_generator *generator, const char *fol
     status = tt_fail(TT_NO_MEMORY, "describing the model");
     goto cleanup;
   }
-  if ((status = add_ngram(&writer, "common", &markov->common, &buffers[0])) != TT_OK ||
-      (markov->own &&
-       (status = add_ngram(&writer, "threads", &markov->threads, &buffers[1])) != TT_OK) ||
-      (status = add(&writer, "delays", "keys", delays->keys, delays->n)) != TT_OK ||
-      (status = add(&writer, "delays", "first", delays->first, delays->n + 1)) != TT_OK ||
-      (status = add(&writer, "delays", "samples", delays->samples, delays->first[delays->n])) !=
-          TT_OK)
+  if ((status = tt_count_file_add_ngram(&writer, "common", &markov->common, &buffers[0])) !=
+          TT_OK ||
+      (markov->own && (status = tt_count_file_add_ngram(&writer, "threads", &markov->threads,
+                                                        &buffers[1])) != TT_OK) ||
+      (status = tt_count_file_add(&writer, "delays", "keys", delays->keys, delays->n)) != TT_OK ||
+      (status = tt_count_file_add(&writer, "delays", "first", delays->first, delays->n + 1)) !=
+          TT_OK ||
+      (status = tt_count_file_add(&writer, "delays", "samples", delays->samples,
+                                  delays->first[delays->n])) != TT_OK)
     goto cleanup;
 #define ADD(name)                                                                                  \
-  if ((status = add_tally(&writer, #name, &markov->name)) != TT_OK)                                \
+  if ((status = tt_count_file_add_tally(&writer, #name, &markov->name)) != TT_OK)                  \
     goto cleanup;
   TALLIES(ADD)
 #undef ADD
@@ -211,73 +176,12 @@ cleanup:
   return status;
 }
 
-struct column {
-  const int64_t *values;
-  size_t n;
-};
-
-static enum tt_status get(const struct tt_model_file *file, const char *table, const char *column,
-                          struct column *ret) {
-  char *name = tt_format("%s.%s", table, column);
-  if (!name)
-    return tt_fail(TT_NO_MEMORY, "reading %s.%s", table, column);
-  const struct tt_model_tensor *tensor = tt_model_find(file, name);
-  tt_free(name);
-  if (!tensor || !tensor->integers || tensor->rank != 1)
-    return tt_fail(TT_BAD_INPUT, "%s: no int64 vector %s.%s", tt_model_path(file), table, column);
-  *ret = (struct column){tensor->integers, tensor->shape[0]};
-  return TT_OK;
-}
-
-static enum tt_status get_tally(const struct tt_model_file *file, const char *table,
-                                struct tt_tally *ret) {
-  struct column keys = {0}, first = {0}, values = {0}, upto = {0};
-  enum tt_status status;
-  if ((status = get(file, table, "keys", &keys)) != TT_OK ||
-      (status = get(file, table, "first", &first)) != TT_OK ||
-      (status = get(file, table, "values", &values)) != TT_OK ||
-      (status = get(file, table, "upto", &upto)) != TT_OK)
-    return status;
-  if (first.n != keys.n + 1 || upto.n != values.n)
-    return tt_fail(TT_BAD_INPUT, "%s: %s: lengths don't agree", tt_model_path(file), table);
-  status = tt_tally_from_arrays(keys.values, first.values, keys.n, values.values, upto.values,
-                                values.n, ret);
-  return status == TT_OK ? TT_OK : tt_fail(status, "%s: %s", tt_model_path(file), table);
-}
-
-static enum tt_status get_ngram(const struct tt_model_file *file, const char *table,
-                                uint32_t n_symbols, struct tt_ngram *ngram) {
-  struct column parents = {0}, last = {0};
-  enum tt_status status;
-  ngram->n_symbols = n_symbols;
-  if ((status = get_tally(file, table, &ngram->counts)) != TT_OK ||
-      (status = get(file, table, "parents", &parents)) != TT_OK ||
-      (status = get(file, table, "last", &last)) != TT_OK)
-    return status;
-  if (parents.n != last.n || parents.n == 0)
-    return tt_fail(TT_BAD_INPUT, "%s: %s: lengths don't agree", tt_model_path(file), table);
-  ngram->n_nodes = ngram->nodes_capacity = parents.n;
-  ngram->parents = tt_alloc(parents.n, sizeof *ngram->parents);
-  ngram->last = tt_alloc(parents.n, sizeof *ngram->last);
-  if (!ngram->parents || !ngram->last)
-    return tt_fail(TT_NO_MEMORY, "an n-gram of %zu contexts", parents.n);
-  for (size_t i = 0; i < parents.n; i++) {
-    if (parents.values[i] < 0 || parents.values[i] > UINT32_MAX || last.values[i] < 0 ||
-        last.values[i] > UINT32_MAX)
-      return tt_fail(TT_BAD_INPUT, "%s: %s: context %zu", tt_model_path(file), table, i);
-    ngram->parents[i] = (uint32_t)parents.values[i];
-    ngram->last[i] = (uint32_t)last.values[i];
-  }
-  status = tt_ngram_restore(ngram);
-  return status == TT_OK ? TT_OK : tt_fail(status, "%s: %s", tt_model_path(file), table);
-}
-
 static enum tt_status get_delays(const struct tt_model_file *file, struct tt_delays *ret) {
-  struct column keys = {0}, first = {0}, samples = {0};
+  struct tt_count_file_column keys = {0}, first = {0}, samples = {0};
   enum tt_status status;
-  if ((status = get(file, "delays", "keys", &keys)) != TT_OK ||
-      (status = get(file, "delays", "first", &first)) != TT_OK ||
-      (status = get(file, "delays", "samples", &samples)) != TT_OK)
+  if ((status = tt_count_file_get(file, "delays", "keys", &keys)) != TT_OK ||
+      (status = tt_count_file_get(file, "delays", "first", &first)) != TT_OK ||
+      (status = tt_count_file_get(file, "delays", "samples", &samples)) != TT_OK)
     return status;
   if (first.n != keys.n + 1)
     return tt_fail(TT_BAD_INPUT, "%s: delays: lengths don't agree", tt_model_path(file));
@@ -367,12 +271,13 @@ static enum tt_status load(const char *folder, const json_t *model, struct tt_ge
           TT_OK ||
       (status = get_starts(object, markov)) != TT_OK ||
       (status = tt_model_open(path, &file)) != TT_OK ||
-      (status = get_ngram(file, "common", n_events, &markov->common)) != TT_OK ||
-      (markov->own && (status = get_ngram(file, "threads", n_events, &markov->threads)) != TT_OK) ||
+      (status = tt_count_file_get_ngram(file, "common", n_events, &markov->common)) != TT_OK ||
+      (markov->own &&
+       (status = tt_count_file_get_ngram(file, "threads", n_events, &markov->threads)) != TT_OK) ||
       (status = get_delays(file, &markov->delays)) != TT_OK)
     goto cleanup;
 #define GET(name)                                                                                  \
-  if ((status = get_tally(file, #name, &markov->name)) != TT_OK)                                   \
+  if ((status = tt_count_file_get_tally(file, #name, &markov->name)) != TT_OK)                     \
     goto cleanup;
   TALLIES(GET)
 #undef GET
