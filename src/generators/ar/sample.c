@@ -17,9 +17,10 @@
 enum {
   MAX_REPLICAS = 64,
   MAX_SLOTS = 512, /* key/value rings: replicas times CPUs */
-  MIN_STRETCH = 2048,
+  MIN_STRETCH = 4096,
   MAX_STRETCH = 16384,
   MAX_WAIT = 20000, /* ns */
+  RESIDUAL_TRIES = 64,
 };
 
 struct stream { /* a CPU of a replica */
@@ -199,11 +200,16 @@ static void draw_delay(const struct sampler *s, const struct row *row, const flo
     seen = tt_tally_row(&ar->delays.counts, 0);
   tt_ar_delay_prior(ar, event, previous, row->cpu, UINT32_MAX, prior);
   const struct scale scale = scale_of(logits, prior, TT_DELAY_BINS);
-  stream->delay = (size_t)draw(&scale, seen.values, seen.n, NULL, NULL, rng);
-  stream->pending.dt = draw_within(s, stream, row->cpu, previous, stream->delay, rng);
+  for (int try = 0; try < RESIDUAL_TRIES; try++) {
+    stream->delay = (size_t)draw(&scale, seen.values, seen.n, NULL, NULL, rng);
+    stream->pending.dt = draw_within(s, stream, row->cpu, previous, stream->delay, rng);
+    /* a start is a moment at which it hadn't happened yet: given that */
+    if (stream->ts >= 0 || stream->pending.dt >= -stream->ts)
+      break;
+  }
   if (__builtin_add_overflow(stream->ts, stream->pending.dt, &stream->ts))
     stream->ts = INT64_MAX;
-  if (stream->ts < 0) /* the start is a moment at which it hadn't happened yet */
+  if (stream->ts < 0)
     stream->ts = 0;
 }
 
