@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "generators/ar/ar.h"
 
-enum { STARTS = 32 };
+enum { STARTS = 64 };
 
 enum tt_status tt_ar_start_init(const struct tt_ar *ar, struct tt_ar_start *ret) {
   const size_t cpus = ar->base.cpu_limit, threads = tt_ar_markov(ar)->cast.n_threads;
