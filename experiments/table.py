@@ -22,14 +22,18 @@ for path in sorted(out.glob("*/*/report.json")):
     row["edit_rate"] = report["repair"]["edit_rate"]
     for arm in report["utility"]["arms"]:
         if not arm["equal_steps"]:
-            row[f"{arm['name'].lower()}_macro_f1"] = arm["macro_f1"]
+            for name in ("macro_f1", "weighted_f1", "accuracy"):
+                row[f"{arm['name'].lower()}_{name}"] = arm[name]
             row[f"{arm['name'].lower()}_steps"] = arm["steps"]
     row["arm_events"] = report["utility"]["arms"][0]["real_events"]
-    row["best_counting_macro_f1"] = max(b["macro_f1"] for b in report["utility"]["baselines"])
+    for name in ("macro_f1", "accuracy"):
+        row[f"best_counting_{name}"] = max(b[name] for b in report["utility"]["baselines"])
     for fidelity in report["fidelity"]:
         prefix = "floor" if fidelity["name"] == "held-out real" else "twin"
         row[f"{prefix}_cpu_5gram_jsd"] = fidelity["ngram_cpu_jsd"][4]
         row[f"{prefix}_dt_jsd"] = fidelity["dt_jsd"]
+        row[f"{prefix}_latency_jsd"] = fidelity["latency_jsd"]
+        row[f"{prefix}_auc"] = fidelity["discriminator_auc"]
         row[f"{prefix}_memorised"] = fidelity["memorised"]
     for time in report["times"]:
         row[f"{time['stage']}_seconds"] = time["seconds"]
