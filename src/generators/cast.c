@@ -117,8 +117,9 @@ struct learner {
   uint32_t *on_cpu;          /* [n_cpus] the thread of the CPU's last row */
   uint64_t *seen, *returned; /* [n_events] */
   uint64_t *renames, *chances;
-  uint32_t *place;      /* [n_threads] where in its comms the thread is */
-  uint16_t *last_event; /* [n_threads] */
+  uint32_t *place;                  /* [n_threads] where in its comms the thread is */
+  uint16_t *last_event;             /* [n_threads] */
+  uint64_t (*spent)[TT_CAST_COMMS]; /* [n_threads] events under each of its names */
   struct tt_rng rng;
 };
 
@@ -200,8 +201,10 @@ static void follow_names(struct learner *learner) {
     uint32_t place = comm_place(t, c->comm[i]);
     if (place == learner->place[thread] + 1 && learner->last_event[thread] != NO_EVENT)
       learner->renames[learner->last_event[thread]]++;
-    if (place < t->n_comms)
+    if (place < t->n_comms) {
       learner->place[thread] = place;
+      learner->spent[thread][place]++;
+    }
     if (learner->place[thread] + 1 < t->n_comms)
       learner->chances[c->event[i]]++;
     learner->last_event[thread] = c->event[i];
@@ -240,12 +243,17 @@ enum tt_status tt_cast_build(const struct tt_dataset *train, uint64_t seed, stru
     goto cleanup;
   learner.place = tt_calloc(cast.n_threads, sizeof *learner.place);
   learner.last_event = tt_alloc(cast.n_threads, sizeof *learner.last_event);
-  if (!learner.place || !learner.last_event) {
+  learner.spent = tt_calloc(cast.n_threads, sizeof *learner.spent);
+  if (!learner.place || !learner.last_event || !learner.spent) {
     status = tt_fail(TT_NO_MEMORY, "a cast of %zu threads", cast.n_threads);
     goto cleanup;
   }
   memset(learner.last_event, 0xff, cast.n_threads * sizeof *learner.last_event);
   follow_names(&learner);
+  for (size_t i = 0; i < cast.n_threads; i++)
+    for (uint32_t k = 1; k < cast.threads[i].n_comms; k++)
+      if (learner.spent[i][k] > learner.spent[i][cast.threads[i].usual])
+        cast.threads[i].usual = k;
   for (size_t i = 0; i < cast.n_events; i++) {
     struct tt_cast_event *event = &cast.events[i];
     if (learner.chances[i])
@@ -263,6 +271,7 @@ cleanup:
   tt_free(learner.chances);
   tt_free(learner.place);
   tt_free(learner.last_event);
+  tt_free(learner.spent);
   if (status == TT_OK)
     *ret = cast;
   else
@@ -280,7 +289,7 @@ void tt_cast_release(struct tt_cast *cast) {
   *cast = (struct tt_cast){0};
 }
 
-/* ---- JSON: {"threads": [[tid, cpu, turns, [comm, ...]], ...],
+/* ---- JSON: {"threads": [[tid, cpu, turns, usual, [comm, ...]], ...],
  *             "events": [[rename, returns, [ret, ...]], ...], "first": [thread or -1, ...]} ---- */
 
 json_t *tt_cast_to_json(const struct tt_cast *cast) {
@@ -291,8 +300,9 @@ json_t *tt_cast_to_json(const struct tt_cast *cast) {
     json_t *comms = json_array();
     for (uint32_t k = 0; k < thread->n_comms; k++)
       failed |= json_array_append_new(comms, json_integer(thread->comms[k]));
-    failed |= json_array_append_new(threads, json_pack("[i, i, I, o]", thread->tid, thread->cpu,
-                                                       (json_int_t)thread->turns, comms));
+    failed |= json_array_append_new(threads, json_pack("[i, i, I, I, o]", thread->tid, thread->cpu,
+                                                       (json_int_t)thread->turns,
+                                                       (json_int_t)thread->usual, comms));
   }
   for (size_t i = 0; !failed && i < cast->n_events; i++) {
     const struct tt_cast_event *event = &cast->events[i];
@@ -321,11 +331,13 @@ static enum tt_status read_threads(const json_t *object, size_t n_comms, struct 
   if (status != TT_OK)
     return status;
   for (size_t i = 0; i < json_array_size(array); i++) {
-    json_int_t tid, cpu, turns;
+    json_int_t tid, cpu, turns, usual;
     json_t *comms;
-    if (json_unpack(json_array_get(array, i), "[I, I, I, o!]", &tid, &cpu, &turns, &comms) != 0 ||
+    if (json_unpack(json_array_get(array, i), "[I, I, I, I, o!]", &tid, &cpu, &turns, &usual,
+                    &comms) != 0 ||
         tid < INT32_MIN || tid > INT32_MAX || turns < 0 || !json_is_array(comms) ||
-        json_array_size(comms) > TT_CAST_COMMS ||
+        json_array_size(comms) > TT_CAST_COMMS || usual < 0 ||
+        (usual > 0 && (uint64_t)usual >= json_array_size(comms)) ||
         (tid == 0 ? cpu < 0 || (uint64_t)cpu >= cast->n_cpus : cpu != -1) ||
         tt_cast_find(cast, (int32_t)tid, (uint16_t)cpu) != TT_THREAD_ANY)
       return tt_fail(TT_BAD_INPUT, "\"threads\"[%zu] is not a thread, or there twice", i);
@@ -333,6 +345,7 @@ static enum tt_status read_threads(const json_t *object, size_t n_comms, struct 
       return tt_fail(TT_NO_MEMORY, "%zu threads", i);
     struct tt_cast_thread *thread = &cast->threads[i];
     thread->turns = (uint64_t)turns;
+    thread->usual = (uint32_t)usual;
     for (size_t k = 0; k < json_array_size(comms); k++) {
       const json_t *comm = json_array_get(comms, k);
       if (!json_is_integer(comm) || json_integer_value(comm) < 0 ||

@@ -29,6 +29,7 @@ struct tt_cast_thread {
   int32_t cpu;    /* the idle thread (tid 0) is one per CPU: which; else -1 */
   uint64_t turns; /* how often it came to run on a CPU in training */
   uint32_t n_comms;
+  uint32_t usual;                /* place in `comms` of the one it went by for most events */
   uint32_t comms[TT_CAST_COMMS]; /* dataset ids in order of first appearance */
 };
 

@@ -104,7 +104,8 @@ enum tt_status tt_decoder_new(const struct tt_cast *cast, uint64_t seed, struct 
     decoder->idle[i] = TT_THREAD_ANY;
   }
   for (size_t i = 0; i < cast->n_threads; i++)
-    decoder->threads[i] = (struct thread_state){.on_cpu = -1, .inside = NO_EVENT};
+    decoder->threads[i] = (struct thread_state){
+        .on_cpu = -1, .inside = NO_EVENT, .place = (uint8_t)cast->threads[i].usual};
   sort_threads(decoder);
   sort_comms(decoder, end);
   tt_free(end);
