@@ -1,8 +1,8 @@
 #include "generators/merge.h"
 
 #include <math.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define BATCH 4096
@@ -51,12 +51,6 @@ static enum tt_status advance(const struct tt_sample_source *source, int64_t fro
   return TT_OK;
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void tt_merge_report(const struct tt_progress *progress, uint64_t done, uint64_t total,
                      double seconds) {
   double rate = seconds > 0 ? (double)done / seconds : 0;
@@ -93,7 +87,7 @@ enum tt_status tt_merge_run(const struct tt_sample_source *source, const int64_t
   for (size_t i = heap.n / 2; i-- > 0;)
     sift_down(&heap, i);
 
-  double started = now(), reported = started;
+  double started = tt_seconds(), reported = started;
   for (uint64_t done = 0; done < events;) {
     if (tt_interrupted()) {
       status = tt_fail(TT_INTERRUPTED, "interrupted after %llu generated events",
@@ -115,7 +109,7 @@ enum tt_status tt_merge_run(const struct tt_sample_source *source, const int64_t
     if (status != TT_OK)
       goto cleanup;
     done += n;
-    double time = now();
+    double time = tt_seconds();
     if (progress && progress->report && (time - reported >= 0.1 || done == events)) {
       reported = time;
       tt_merge_report(progress, done, events, time - started);

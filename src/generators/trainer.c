@@ -2,20 +2,14 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
 
 enum { WARMUP = 40, CALIBRATION = 60, CHECKPOINT_SECONDS = 120 };
 static const double FLOOR = 0.05; /* of the learning rate, at the end */
-
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static double learning_rate(const struct tt_trainer *trainer, uint64_t step) {
   if (step < CALIBRATION || !trainer->total)
@@ -56,7 +50,7 @@ static enum tt_status save_checkpoint(struct tt_trainer *trainer) {
     status = tt_model_write(&writer, path);
   tt_model_writer_release(&writer);
   tt_free(path);
-  trainer->last_checkpoint = seconds();
+  trainer->last_checkpoint = tt_seconds();
   return status;
 }
 
@@ -106,7 +100,7 @@ void tt_trainer_close(struct tt_trainer *trainer) {
 
 static void report(struct tt_trainer *trainer, uint64_t step) {
   const struct tt_progress *progress = trainer->config->progress;
-  double now = seconds(), spent = now - trainer->begin;
+  double now = tt_seconds(), spent = now - trainer->begin;
   if (!progress || !progress->report || now - trainer->last_report < 0.2)
     return;
   trainer->last_report = now;
@@ -127,14 +121,14 @@ static void report(struct tt_trainer *trainer, uint64_t step) {
 static void calibrate(struct tt_trainer *trainer, uint64_t step) {
   if (trainer->total || step < CALIBRATION)
     return;
-  double spent = seconds() - trainer->begin, budget = trainer->config->minutes * 60;
+  double spent = tt_seconds() - trainer->begin, budget = trainer->config->minutes * 60;
   double per_step = spent / (double)(step - trainer->first_step);
   double left = budget > spent ? (budget - spent) / per_step : 0;
   trainer->total = step + (uint64_t)left;
 }
 
 enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *step_fn, void *user) {
-  trainer->begin = trainer->last_checkpoint = seconds();
+  trainer->begin = trainer->last_checkpoint = tt_seconds();
   for (uint64_t step = trainer->first_step; !trainer->total || step < trainer->total; step++) {
     if (tt_interrupted()) {
       enum tt_status status = save_checkpoint(trainer);
@@ -150,13 +144,13 @@ enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *st
     trainer->loss += (step == 0 ? 1 : 0.02) * (loss - trainer->loss);
     calibrate(trainer, step + 1);
     report(trainer, step + 1);
-    if (seconds() - trainer->last_checkpoint > CHECKPOINT_SECONDS) {
+    if (tt_seconds() - trainer->last_checkpoint > CHECKPOINT_SECONDS) {
       status = save_checkpoint(trainer);
       if (status != TT_OK)
         return status;
     }
   }
-  trainer->seconds = seconds() - trainer->begin;
+  trainer->seconds = tt_seconds() - trainer->begin;
   tt_optimizer_swap_ema(&trainer->optimizer);
   return TT_OK;
 }

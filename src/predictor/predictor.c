@@ -2,8 +2,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "compute/optimizer.h"
 #include "predictor/baseline.h"
@@ -37,12 +37,6 @@ void tt_predictor_config_init(struct tt_predictor_config *ret) {
                                       .dropout = 0,
                                       .seed = 1,
                                       .precision = TT_PRECISION_AUTO};
-}
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 struct run {
@@ -173,7 +167,7 @@ static enum tt_status read_batch(struct run *run, size_t step) {
 
 static void report(struct run *run, size_t step, size_t total, double seconds, double loss) {
   const struct tt_progress *progress = &run->config->progress;
-  double t = now();
+  double t = tt_seconds();
   if (!progress->report || (t - run->last_report < 0.1 && step < total))
     return;
   run->last_report = t;
@@ -200,7 +194,7 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
   size_t total = config->steps                ? config->steps
                  : budget < config->max_steps ? budget
                                               : config->max_steps;
-  double begin = now(), best_loss = INFINITY;
+  double begin = tt_seconds(), best_loss = INFINITY;
   size_t without = 0;
   result->train_loss = NAN;
   while (result->steps < total) {
@@ -221,17 +215,18 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
     result->steps++;
     result->train_loss =
         isnan(result->train_loss) ? value : 0.98 * result->train_loss + 0.02 * value;
-    report(run, result->steps, total, now() - begin - result->eval_seconds, result->train_loss);
+    report(run, result->steps, total, tt_seconds() - begin - result->eval_seconds,
+           result->train_loss);
     if (config->steps || (result->steps % interval && result->steps < total))
       continue;
-    double eval_begin = now(), val_loss;
+    double eval_begin = tt_seconds(), val_loss;
     struct tt_scores scores;
     size_t unseen;
     status = score(run, &run->val, run->config->context / 8, MAX_VAL_WINDOWS, &scores, &val_loss,
                    &unseen);
     if (status != TT_OK)
       return status;
-    result->eval_seconds += now() - eval_begin;
+    result->eval_seconds += tt_seconds() - eval_begin;
     if (val_loss < best_loss) {
       best_loss = val_loss;
       without = 0;
@@ -249,7 +244,7 @@ static enum tt_status train(struct run *run, struct tt_predictor_result *result)
     memcpy(params->data, run->best, params->total * sizeof *params->data);
     tt_params_refresh(params);
   }
-  double seconds = now() - begin - result->eval_seconds;
+  double seconds = tt_seconds() - begin - result->eval_seconds;
   result->epochs = (double)(result->steps * per_step) / (double)result->train_events;
   result->events_per_second = seconds > 0 ? (double)(result->steps * per_step) / seconds : NAN;
   return TT_OK;
@@ -323,7 +318,7 @@ enum tt_status tt_predictor_run(const struct tt_predictor_config *config,
                                 const struct tt_dataset *val, const struct tt_dataset *test,
                                 struct tt_predictor_result *ret) {
   struct tt_predictor_result result = {.val_loss = NAN};
-  double begin = now();
+  double begin = tt_seconds();
   enum tt_status status = check_config(config);
   if (status != TT_OK)
     return status;
@@ -334,19 +329,19 @@ enum tt_status tt_predictor_run(const struct tt_predictor_config *config,
   status = open_run(&run, train_parts, n_train, val, test, &result);
   if (status == TT_OK)
     status = train(&run, &result);
-  double eval_begin = now(), loss;
+  double eval_begin = tt_seconds(), loss;
   if (status == TT_OK && run.has_val && config->steps)
     status = score(&run, &run.val, config->context / 8, MAX_VAL_WINDOWS, &result.val_scores,
                    &result.val_loss, &result.unseen_classes);
   if (status == TT_OK)
     status = score(&run, &run.test, config->context / 2, 0, &result.scores, &loss,
                    &result.unseen_classes);
-  result.eval_seconds += now() - eval_begin;
+  result.eval_seconds += tt_seconds() - eval_begin;
   for (size_t i = 0; i < TT_PREDICTOR_BASELINES && status == TT_OK; i++)
     status = tt_baseline_scores(run.train, run.n_train, &run.test, tt_predictor_baseline_orders[i],
                                 vocabulary->events.n + run.classes.unseen.n, &result.baselines[i]);
   close_run(&run);
-  result.seconds = now() - begin;
+  result.seconds = tt_seconds() - begin;
   if (status != TT_OK)
     return tt_fail(status, "while training or scoring the next-event predictor");
   *ret = result;

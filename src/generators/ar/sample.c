@@ -12,8 +12,8 @@
  * Probabilities are in double precision, drawn by inverse CDF. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "generators/ar/ar.h"
 #include "generators/merge.h"
@@ -504,12 +504,10 @@ static enum tt_status run_round(struct sampler *s, size_t n, uint64_t done, doub
     for (size_t r = 0; r < s->n_replicas; r++)
       advance(s, &s->replicas[r], r, &s->replicas[r].events[step]);
     draw_rows(s);
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
     if (s->config->progress && s->config->progress->report && step % 64 == 0) {
       uint64_t made = done + step * s->n_replicas;
       tt_merge_report(s->config->progress, made < s->config->events ? made : s->config->events,
-                      s->config->events, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - begin);
+                      s->config->events, tt_seconds() - begin);
     }
   }
   return TT_OK;
@@ -519,9 +517,7 @@ enum tt_status tt_ar_generate(const struct tt_generator *generator,
                               const struct tt_generate_config *config,
                               const struct tt_event_sink *sink) {
   struct sampler s = {.ar = (const struct tt_ar *)generator, .config = config};
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  const double begin = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+  const double begin = tt_seconds();
   int64_t offset = generator->begin_ns;
   enum tt_status status = make_sampler(&s);
   for (uint64_t done = 0, round = 0; status == TT_OK && done < config->events; round++) {

@@ -1,8 +1,8 @@
 /* The generator's table entry: options, training, the model folder. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
 #include "compute/model_file.h"
@@ -35,12 +35,6 @@ static void destroy(struct tt_generator *generator) {
   tt_free(markov);
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum tt_status train(const struct tt_train_config *config, struct tt_train_result *result,
                             struct tt_generator **ret) {
   long long order, backoff, own, floor;
@@ -66,12 +60,12 @@ static enum tt_status train(const struct tt_train_config *config, struct tt_trai
   markov->backoff = backoff != 0;
   markov->own = own != 0 && config->stream == TT_STREAM_CPU;
   markov->floor = (uint32_t)floor;
-  double started = now();
+  double started = tt_seconds();
   status = tt_markov_learn(markov, config);
   if (status != TT_OK)
     goto failed;
   result->steps = tt_dataset_columns(config->train)->n;
-  result->seconds = now() - started;
+  result->seconds = tt_seconds() - started;
   result->events_per_second = (double)result->steps / fmax(result->seconds, 1e-9);
   result->parameters = markov->common.counts.n_pairs + markov->threads.counts.n_pairs +
                        markov->delays.first[markov->delays.n] + markov->turns.n_pairs +
