@@ -22,6 +22,7 @@ static void ar_free(struct tt_generator *generator) {
   tt_ngram_release(&ar->delays);
   tt_free(ar->on_cpu);
   tt_free(ar->follows);
+  tt_free(ar->soonest);
   for (size_t i = 0; i < ar->n_starts; i++)
     tt_ar_start_release(&ar->starts[i]);
   tt_free(ar->starts);

@@ -147,6 +147,7 @@ struct tt_ar {
   struct tt_ngram rets, delays;
   bool *on_cpu;  /* [cpu_limit, n_events] seen there */
   bool *follows; /* [n_events, n_events] the second was seen right after the first, on any CPUs */
+  int64_t *soonest; /* [n_events] the least ns that it came after any event of any CPU */
   struct tt_ar_network network;
   bool built;
   struct tt_ar_start *starts; /* [n_starts] */
@@ -167,7 +168,7 @@ void tt_ar_ret_prior(const struct tt_ar *ar, uint16_t event, uint32_t comm, uint
                      uint32_t leave_out, float *out);
 void tt_ar_delay_prior(const struct tt_ar *ar, uint16_t event, uint16_t previous, uint16_t cpu,
                        uint32_t leave_out, float *out);
-/* Counts rets, delays, on_cpu and follows from the training data. */
+/* Counts rets, delays, on_cpu, follows and soonest from the training data. */
 enum tt_status tt_ar_count(struct tt_ar *ar, const struct tt_dataset *train);
 /* What was ever seen; rows hold the classes (tt_tally_row.values). */
 struct tt_tally_row tt_ar_successors(const struct tt_ar *ar, uint16_t previous);

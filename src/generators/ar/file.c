@@ -112,6 +112,8 @@ static enum tt_status add_tensors(const struct tt_ar *ar, struct tt_model_writer
     status = add_seen(writer, "on_cpu", ar->on_cpu, ar->base.cpu_limit * events, &buffers[3]);
   if (status == TT_OK)
     status = add_seen(writer, "follows", ar->follows, events * events, &buffers[4]);
+  if (status == TT_OK)
+    status = tt_count_file_add(writer, "seen", "soonest", ar->soonest, events);
   return status;
 }
 
@@ -222,6 +224,23 @@ static enum tt_status load_seen(const struct tt_model_file *file, const char *co
                        tt_model_path(file), column, n);
 }
 
+static enum tt_status load_soonest(struct tt_ar *ar, const struct tt_model_file *file) {
+  struct tt_count_file_column soonest = {0};
+  const size_t n = ar->base.events.n;
+  enum tt_status status = tt_count_file_get(file, "seen", "soonest", &soonest);
+  if (status != TT_OK)
+    return status;
+  ar->soonest = tt_alloc(n, sizeof *ar->soonest);
+  if (!ar->soonest)
+    return tt_fail(TT_NO_MEMORY, "out of memory");
+  for (size_t i = 0; i < n; i++) {
+    if (soonest.n != n || soonest.values[i] < 0)
+      return tt_fail(TT_BAD_INPUT, "%s: seen.soonest: not %zu times", tt_model_path(file), n);
+    ar->soonest[i] = soonest.values[i];
+  }
+  return TT_OK;
+}
+
 static enum tt_status load_starts(struct tt_ar *ar, const struct tt_model_file *file) {
   struct tt_count_file_column state = {0};
   const size_t each = start_size(ar);
@@ -265,6 +284,8 @@ enum tt_status tt_ar_load_tensors(struct tt_ar *ar, const char *folder) {
     status = load_seen(file, "on_cpu", ar->base.cpu_limit * ar->base.events.n, &ar->on_cpu);
   if (status == TT_OK)
     status = load_seen(file, "follows", ar->base.events.n * ar->base.events.n, &ar->follows);
+  if (status == TT_OK)
+    status = load_soonest(ar, file);
   if (status == TT_OK)
     status = load_starts(ar, file);
   tt_model_close(file);

@@ -81,10 +81,13 @@ enum tt_status tt_ar_count(struct tt_ar *ar, const struct tt_dataset *train) {
     bool begun;
   } *last = tt_calloc(ar->base.cpu_limit, sizeof *last);
   ar->on_cpu = tt_calloc(ar->base.cpu_limit * ar->base.events.n, sizeof *ar->on_cpu);
+  ar->soonest = tt_alloc(ar->base.events.n, sizeof *ar->soonest);
   ar->follows = tt_calloc(ar->base.events.n * ar->base.events.n, sizeof *ar->follows);
   enum tt_status status = last && ar->on_cpu && ar->follows
                               ? TT_OK
                               : tt_fail(TT_NO_MEMORY, "%zu CPUs", ar->base.cpu_limit);
+  for (size_t i = 0; i < ar->base.events.n && status == TT_OK; i++)
+    ar->soonest[i] = INT64_MAX;
   if (status == TT_OK)
     status = tt_encoder_new(ar->vocabulary, train, &encoder);
   if (status == TT_OK)
@@ -105,11 +108,17 @@ enum tt_status tt_ar_count(struct tt_ar *ar, const struct tt_dataset *train) {
       float dt = tt_vocabulary_dt(ar->vocabulary, columns->ts[i] - columns->ts[last[cpu].row]);
       status = tt_ngram_add(&ar->delays, &context, (uint16_t)tt_delay_bins_of(&ar->bins, dt));
     }
-    if (i > 0 && !tt_dataset_gap_before(train, i))
+    if (i > 0 && !tt_dataset_gap_before(train, i)) {
+      int64_t dt = columns->ts[i] - columns->ts[i - 1];
       ar->follows[columns->event[i - 1] * ar->base.events.n + event] = true;
+      ar->soonest[event] = dt < ar->soonest[event] ? dt : ar->soonest[event];
+    }
     last[cpu].row = i;
     last[cpu].begun = true;
   }
+  for (size_t i = 0; i < ar->base.events.n && status == TT_OK; i++)
+    if (ar->soonest[i] == INT64_MAX) /* never after another event */
+      ar->soonest[i] = 0;
   /* a trace may have no return value, or no two events of a CPU: one count of nothing in particular
    * keeps the trees whole */
   const struct tt_ngram_context nothing = {.n = 0};

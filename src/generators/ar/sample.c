@@ -42,6 +42,7 @@ struct replica {
   struct tt_decoder *decoder;
   struct tt_ar_system system;
   struct stream *streams;  /* [n_cpus] */
+  int64_t last;            /* ts of its last event; INT64_MIN: none yet */
   struct tt_event *events; /* [stretch] */
 };
 
@@ -270,7 +271,8 @@ static void settle(const struct sampler *s, struct replica *replica, struct row 
 }
 
 /* The CPU whose event comes next: the earliest, unless the merged trace never had it right after
- * the last one and another that may follow comes within MAX_WAIT; those that it overtakes wait. */
+ * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes come
+ * later (advance). */
 static size_t choose_cpu(const struct sampler *s, struct replica *replica) {
   const struct tt_ar *ar = s->ar;
   const bool *follows = replica->system.latest < 0
@@ -301,6 +303,9 @@ static void advance(struct sampler *s, struct replica *replica, size_t i, struct
   const size_t cpu = choose_cpu(s, replica);
   struct stream *stream = &replica->streams[cpu];
   const uint16_t event = stream->pending.event;
+  if (replica->last != INT64_MIN && stream->ts < replica->last + ar->soonest[event])
+    stream->ts = replica->last + ar->soonest[event]; /* no event of any CPU comes sooner */
+  replica->last = stream->ts;
   tt_decoder_next(replica->decoder, stream->ts, &stream->pending, ret);
   uint32_t ran = tt_decoder_running(replica->decoder, (uint16_t)cpu);
   if (ran != TT_THREAD_ANY && tt_ar_markov(ar)->cast.threads[ran].tid == TT_TID_NONE)
@@ -354,6 +359,7 @@ static enum tt_status begin_replica(const struct sampler *s, struct replica *rep
       tt_decoder_new(&tt_ar_markov(s->ar)->cast, s->config->seed ^ stream << 20, &replica->decoder);
   if (status != TT_OK)
     return status;
+  replica->last = INT64_MIN;
   uint32_t *calls = replica->system.calls;
   bool *busy = replica->system.busy;
   replica->system = start->system;
