@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tracetwin=build/release/tracetwin demo=build/demo twin=build/demo/twin
-MINUTES=${MINUTES:-2} EVENTS=${EVENTS:-30000} SEED=${SEED:-1}
+MINUTES=${MINUTES:-1} EVENTS=${EVENTS:-30000} SEED=${SEED:-1}
 
 step() { printf '\n== %s\n' "$*"; }
 

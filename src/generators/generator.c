@@ -17,9 +17,9 @@
 
 /* One line per generator; the first is the default. */
 static const struct tt_generator_ops *const generators[] = {
+    &tt_ar_ops,
     &tt_ddpm_ops,
     &tt_markov_ops,
-    &tt_ar_ops,
 };
 
 const struct tt_generator_ops *tt_generator_at(size_t i) {
