@@ -17,7 +17,7 @@
 
 /* How a generator is trained; `settings` is a string_list. */
 #define MODEL_OPTIONS(job, settings)                                                               \
-  OPTION(STRING, 0, "generator", "NAME", "which generator", &(job).generator),                     \
+  OPTION(STRING, 0, "generator", "NAME", "ar (default), ddpm, markov, rules", &(job).generator),   \
       OPTION(STRING, 0, "backbone", "NAME", "ddpm: transformer", &(job).backbone),                 \
       OPTION(COUNT, 0, "context", "L",                                                             \
              "events per window (ddpm 64-4096, ar 8-4096); markov: order (1-6)", &(job).context),  \

@@ -12,6 +12,7 @@
 #include "generators/ar/ar.h"
 #include "generators/ddpm/ddpm.h"
 #include "generators/markov/markov.h"
+#include "generators/rules/rules.h"
 
 #define FORMAT 1 /* of model.json */
 
@@ -20,6 +21,7 @@ static const struct tt_generator_ops *const generators[] = {
     &tt_ar_ops,
     &tt_ddpm_ops,
     &tt_markov_ops,
+    &tt_rules_ops,
 };
 
 const struct tt_generator_ops *tt_generator_at(size_t i) {
