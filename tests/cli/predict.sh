@@ -36,6 +36,7 @@ expect_json accuracy=0 macro_f1=0 top10=0
 expect_exit 0 predict --train real/train --train renamed --steps 2
 [ "$(json accuracy)" != 0 ] || fail "real first: nothing is known"
 
+expect_exit 2 predict --steps 1
 expect_stdout ''
 expect_stderr '--train, --val and --test are needed'
 expect_exit 2 predict --train real/train --channels nonsense
