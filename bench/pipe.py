@@ -26,20 +26,31 @@ COLUMNS = ("ts", "ret", "tid", "comm", "event", "cpu")
 HEADER = 4096
 
 
+# A process starts with the peak of the one that it was forked from: from this script, numpy's
+# arrays. So commands are started by a small one, which reports status and peak on its last line.
+LAUNCHER = """
+import os, sys
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+sys.stderr.write(f"\\n{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}")
+"""
+
+
 def run(command, check=(0,)):
     """Seconds, peak bytes and stdout."""
     begin = time.monotonic()
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE)
-        error = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)],
+                              stdout=out, stderr=subprocess.PIPE, check=False)
         seconds = time.monotonic() - begin
-        code = os.waitstatus_to_exitcode(status)
-        process.returncode = code
+        error, _, last = done.stderr.rpartition(b"\n")
+        if done.returncode != 0:
+            sys.exit(f"{command[0]}: {done.stderr.decode(errors='replace')}")
+        code, peak = map(int, last.split())
         if code not in check:
             sys.exit(f"{' '.join(map(str, command))}: exit {code}\n{error.decode(errors='replace')}")
         out.seek(0)
-        return seconds, usage.ru_maxrss * 1024, out.read()
+        return seconds, peak * 1024, out.read()
 
 
 def write_column(path, values):
