@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "generators/ar/ar.h"
+#include "twin_fixture.h"
 
 /* ---- a toy trace: two CPUs, two threads on each and a cycle of ten events. The ninth tells which
  * of two the first was: eight events apart. ---- */
@@ -102,41 +103,6 @@ static struct tt_generator *train(const struct tt_train_config *config,
   return generator;
 }
 
-struct collected {
-  struct tt_event *events;
-  size_t n, capacity;
-};
-
-static enum tt_status collect(void *user, const struct tt_event *events, size_t n) {
-  struct collected *c = user;
-  if (tt_grow(&c->events, &c->capacity, c->n + n, sizeof *c->events))
-    return tt_fail(TT_NO_MEMORY, "out of memory");
-  memcpy(c->events + c->n, events, n * sizeof *events);
-  c->n += n;
-  return TT_OK;
-}
-
-static struct collected generate(const struct tt_generator *generator, uint64_t n, uint64_t seed) {
-  struct collected c = {0};
-  const struct tt_generate_config config = {.events = n, .seed = seed};
-  const struct tt_event_sink sink = {collect, &c};
-  assert_int_equal(tt_generator_generate(generator, &config, &sink), TT_OK);
-  assert_int_equal(c.n, n);
-  for (size_t i = 1; i < c.n; i++)
-    assert_true(c.events[i].ts >= c.events[i - 1].ts);
-  return c;
-}
-
-static bool same(const struct collected *a, const struct collected *b) {
-  bool equal = a->n == b->n;
-  for (size_t i = 0; equal && i < a->n; i++) {
-    const struct tt_event *x = &a->events[i], *y = &b->events[i];
-    equal = x->ts == y->ts && x->ret == y->ret && x->tid == y->tid && x->comm == y->comm &&
-            x->event == y->event && x->cpu == y->cpu;
-  }
-  return equal;
-}
-
 /* ---- the network ---- */
 
 /* All heads are zero at first and the gates one: the loss is the prior's. */
@@ -220,7 +186,7 @@ static void learns_what_counting_cannot(void **state) {
   struct tt_train_config config = config_of(300, SMALL);
   struct tt_generator *generator = train(&config, &result), *counting;
   enum { N = 9000 };
-  struct collected c = generate(generator, N, 1);
+  struct twin c = twin_generate(generator, N, 1);
   int last[N_CPUS] = {-1, -1}, marker[N_CPUS] = {-1, -1};
   double right = 0, told = 0, legal = 0, pairs = 0, rets = 0, exits = 0;
   for (size_t i = 0; i < c.n; i++) {
@@ -264,7 +230,7 @@ static void learns_what_counting_cannot(void **state) {
   config.context = 0;
   config.steps = 0;
   assert_int_equal(tt_generator_train("markov", &config, &result, &counting), TT_OK);
-  c = generate(counting, N, 1);
+  c = twin_generate(counting, N, 1);
   right = told = 0;
   for (size_t i = 0; i < c.n; i++) {
     const struct tt_event *e = &c.events[i];
@@ -302,9 +268,10 @@ static void same_seed_same_events(void **state) {
   assert_int_equal(tt_generator_save(a, path, false), TT_OK);
   assert_int_equal(tt_generator_load(path, &loaded), TT_OK);
   enum { N = 5000 };
-  struct collected one = generate(a, N, 7), two = generate(b, N, 7);
-  struct collected three = generate(loaded, N, 7), other = generate(a, N, 8);
-  assert_true(same(&one, &two) && same(&one, &three) && !same(&one, &other));
+  struct twin one = twin_generate(a, N, 7), two = twin_generate(b, N, 7);
+  struct twin three = twin_generate(loaded, N, 7), other = twin_generate(a, N, 8);
+  assert_true(twin_same(one.events, two.events, N) && twin_same(one.events, three.events, N) &&
+              !twin_same(one.events, other.events, N));
   tt_free(one.events);
   tt_free(two.events);
   tt_free(three.events);
@@ -322,7 +289,7 @@ static void few_and_many_events(void **state) {
   struct tt_generator *generator = train(&config, &result);
   static const uint64_t counts[] = {1, 2, 77, 4097};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-    struct collected c = generate(generator, counts[i], 1);
+    struct twin c = twin_generate(generator, counts[i], 1);
     tt_free(c.events);
   }
   tt_generator_free(generator);

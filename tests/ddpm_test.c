@@ -13,6 +13,7 @@
 #include "generators/ddpm/schedule.h"
 #include "generators/delay_bins.h"
 #include "generators/generator.h"
+#include "twin_fixture.h"
 
 static void schedule_is_linear_beta(void **state) {
   (void)state;
@@ -140,33 +141,8 @@ static struct tt_generator *train(uint64_t steps, enum tt_stream_kind stream, si
   return generator;
 }
 
-struct collected {
-  struct tt_event *events;
-  size_t n, capacity;
-};
-
-static enum tt_status collect(void *user, const struct tt_event *events, size_t n) {
-  struct collected *c = user;
-  if (tt_grow(&c->events, &c->capacity, c->n + n, sizeof *c->events))
-    return tt_fail(TT_NO_MEMORY, "out of memory");
-  memcpy(c->events + c->n, events, n * sizeof *events);
-  c->n += n;
-  return TT_OK;
-}
-
-static struct collected generate(const struct tt_generator *generator, uint64_t n, uint64_t seed) {
-  struct collected c = {0};
-  const struct tt_generate_config config = {.events = n, .seed = seed};
-  const struct tt_event_sink sink = {collect, &c};
-  assert_int_equal(tt_generator_generate(generator, &config, &sink), TT_OK);
-  assert_int_equal(c.n, n);
-  for (size_t i = 1; i < c.n; i++)
-    assert_true(c.events[i].ts >= c.events[i - 1].ts);
-  return c;
-}
-
 /* Share of neighbours on one CPU that follow the cycle. */
-static double legal_share(const struct collected *c) {
+static double legal_share(const struct twin *c) {
   int last[2] = {-1, -1};
   double legal = 0, pairs = 0;
   for (size_t i = 0; i < c->n; i++) {
@@ -185,7 +161,7 @@ static void learns_a_cycle(void **state) {
   (void)state;
   struct tt_train_result result;
   struct tt_generator *generator = train(400, TT_STREAM_CPU, 64, NULL, false, &result);
-  struct collected c = generate(generator, 6000, 1);
+  struct twin c = twin_generate(generator, 6000, 1);
   double legal = legal_share(&c);
   print_message("loss %.3f, validation %.3f, legal %.4f\n", result.loss, result.val_loss, legal);
   assert_true(legal > 0.97);
@@ -203,8 +179,8 @@ static void same_seed_same_events(void **state) {
   struct tt_generator *loaded;
   assert_int_equal(tt_generator_save(a, path, false), TT_OK);
   assert_int_equal(tt_generator_load(path, &loaded), TT_OK);
-  struct collected one = generate(a, 500, 7), two = generate(b, 500, 7);
-  struct collected three = generate(loaded, 500, 7), other = generate(a, 500, 8);
+  struct twin one = twin_generate(a, 500, 7), two = twin_generate(b, 500, 7);
+  struct twin three = twin_generate(loaded, 500, 7), other = twin_generate(a, 500, 8);
   assert_memory_equal(one.events, two.events, 500 * sizeof *one.events);
   assert_memory_equal(one.events, three.events, 500 * sizeof *one.events);
   assert_memory_not_equal(one.events, other.events, 500 * sizeof *one.events);
@@ -246,7 +222,7 @@ static void resumed_training_is_the_same(void **state) {
   tt_interrupt_reset();
   tt_causes_clear();
   struct tt_generator *resumed = train(40, TT_STREAM_CPU, 64, checkpoint, true, &result);
-  struct collected one = generate(whole, 400, 7), two = generate(resumed, 400, 7);
+  struct twin one = twin_generate(whole, 400, 7), two = twin_generate(resumed, 400, 7);
   assert_memory_equal(one.events, two.events, 400 * sizeof *one.events);
   tt_free(one.events);
   tt_free(two.events);

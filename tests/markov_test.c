@@ -14,6 +14,7 @@
 #include "generators/generator.h"
 #include "generators/markov/markov.h"
 #include "toy_trace.h"
+#include "twin_fixture.h"
 
 /* ---- counts ---- */
 
@@ -254,36 +255,6 @@ static void test_delays(void **state) {
 
 /* ---- the generator ---- */
 
-struct twin {
-  struct tt_event *events;
-  size_t n, capacity;
-};
-
-static enum tt_status keep(void *user, const struct tt_event *events, size_t n) {
-  struct twin *twin = user;
-  assert_true(twin->n + n <= twin->capacity);
-  memcpy(twin->events + twin->n, events, n * sizeof *events);
-  twin->n += n;
-  return TT_OK;
-}
-
-static struct twin generate(const struct tt_generator *generator, size_t n, uint64_t seed) {
-  struct twin twin = {.events = tt_calloc(n, sizeof *twin.events), .capacity = n};
-  const struct tt_generate_config config = {.events = n, .seed = seed};
-  const struct tt_event_sink sink = {keep, &twin};
-  assert_int_equal(tt_generator_generate(generator, &config, &sink), TT_OK);
-  assert_int_equal(twin.n, n);
-  return twin;
-}
-
-static bool same(const struct tt_event *a, const struct tt_event *b, size_t n) {
-  for (size_t i = 0; i < n; i++) /* not by memcmp: there is padding */
-    if (a[i].ts != b[i].ts || a[i].ret != b[i].ret || a[i].tid != b[i].tid ||
-        a[i].comm != b[i].comm || a[i].event != b[i].event || a[i].cpu != b[i].cpu)
-      return false;
-  return true;
-}
-
 static struct tt_generator *train(const struct tt_dataset *dataset, const struct tt_dataset *val,
                                   enum tt_stream_kind stream, const char *option, const char *value,
                                   struct tt_train_result *result) {
@@ -332,7 +303,7 @@ static void test_twin(void **state) {
   assert_false(!(result.val_loss > 0.1 && result.val_loss < 0.5));
   assert_false(!(fabs(result.loss - result.val_loss) < 0.03)); /* leave-one-out doesn't flatter */
 
-  struct twin twin = generate(generator, N, 5);
+  struct twin twin = twin_generate(generator, N, 5);
   toy_check_threads(twin.events, N);
   bool seen[TOY_EVENTS][TOY_EVENTS], got[TOY_EVENTS][TOY_EVENTS];
   transitions(real, N, seen);
@@ -359,12 +330,12 @@ static void test_twin(void **state) {
   assert_false(!(fabs(twin_time / real_time - 1) <= 0.05));
 
   /* the same seed: the same bytes, and a shorter twin is the beginning of a longer one */
-  struct twin again = generate(generator, N, 5), other = generate(generator, N, 6),
-              shorter = generate(generator, 777, 5);
-  assert_true(same(again.events, twin.events, N));
-  assert_true(same(shorter.events, twin.events, 777));
-  assert_false(same(other.events, twin.events, N));
-  tt_free(generate(generator, 0, 5).events);
+  struct twin again = twin_generate(generator, N, 5), other = twin_generate(generator, N, 6),
+              shorter = twin_generate(generator, 777, 5);
+  assert_true(twin_same(again.events, twin.events, N));
+  assert_true(twin_same(shorter.events, twin.events, 777));
+  assert_false(twin_same(other.events, twin.events, N));
+  tt_free(twin_generate(generator, 0, 5).events);
 
   /* a saved model generates the same */
   char *path = fixture_path("model");
@@ -376,8 +347,8 @@ static void test_twin(void **state) {
   assert_string_equal(loaded->ops->name, "markov");
   assert_int_equal(loaded->training.steps, N);
   assert_true(loaded->training.val_loss == result.val_loss);
-  struct twin from_file = generate(loaded, N, 5);
-  assert_true(same(from_file.events, twin.events, N));
+  struct twin from_file = twin_generate(loaded, N, 5);
+  assert_true(twin_same(from_file.events, twin.events, N));
 
   struct tt_dataset_meta meta;
   assert_int_equal(tt_generator_meta(loaded, path, N, 5, &meta), TT_OK);
@@ -426,7 +397,7 @@ static void test_variants(void **state) {
                   options[i][1], &result);
         assert_false(!(result.loss > 0 && result.loss < log(TOY_EVENTS)));
         assert_true(isnan(result.val_loss));
-        struct twin twin = generate(generator, N, 3);
+        struct twin twin = twin_generate(generator, N, 3);
         if (kind == 0)
           toy_check_threads(twin.events, N);
         for (size_t k = 0; kind == 2 && k < N; k++)
@@ -475,7 +446,7 @@ static void test_gaps(void **state) {
         train(dataset, NULL, kind & 2 ? TT_STREAM_CPU : TT_STREAM_MERGED, "floor", "1", &result);
     int both = 0;
     for (uint64_t seed = 0; seed < 16; seed++) {
-      struct twin twin = generate(generator, N, seed);
+      struct twin twin = twin_generate(generator, N, seed);
       both |= 1 << (twin.events[0].event / 2);
       for (int i = 1; i < N; i++) {
         assert_int_equal(twin.events[i].event / 2, twin.events[i - 1].event / 2);
@@ -522,7 +493,7 @@ static void test_damaged_models(void **state) {
       generator = NULL;
       enum tt_status status = tt_generator_load(path, &generator);
       if (status == TT_OK) {
-        struct twin twin = generate(generator, 500, 1);
+        struct twin twin = twin_generate(generator, 500, 1);
         tt_free(twin.events);
         tt_generator_free(generator);
         opened++;

@@ -17,6 +17,7 @@
 #include "generators/rules/rules.h"
 #include "toy_trace.h"
 #include "tracetwin/status.h"
+#include "twin_fixture.h"
 
 /* ---- distributions ---- */
 
@@ -113,36 +114,6 @@ static void test_chains(void **state) {
 
 /* ---- twins ---- */
 
-struct twin {
-  struct tt_event *events;
-  size_t n, capacity;
-};
-
-static enum tt_status keep(void *user, const struct tt_event *events, size_t n) {
-  struct twin *twin = user;
-  assert_true(twin->n + n <= twin->capacity);
-  memcpy(twin->events + twin->n, events, n * sizeof *events);
-  twin->n += n;
-  return TT_OK;
-}
-
-static struct twin generate(const struct tt_generator *generator, size_t n, uint64_t seed) {
-  struct twin twin = {.events = tt_calloc(n, sizeof *twin.events), .capacity = n};
-  const struct tt_generate_config config = {.events = n, .seed = seed};
-  const struct tt_event_sink sink = {keep, &twin};
-  assert_int_equal(tt_generator_generate(generator, &config, &sink), TT_OK);
-  assert_int_equal(twin.n, n);
-  return twin;
-}
-
-static bool same(const struct tt_event *a, const struct tt_event *b, size_t n) {
-  for (size_t i = 0; i < n; i++)
-    if (a[i].ts != b[i].ts || a[i].ret != b[i].ret || a[i].tid != b[i].tid ||
-        a[i].comm != b[i].comm || a[i].event != b[i].event || a[i].cpu != b[i].cpu)
-      return false;
-  return true;
-}
-
 static enum tt_status train(const struct tt_dataset *dataset, const char *file,
                             struct tt_generator **ret) {
   const struct tt_train_option options[] = {{"rules", file}};
@@ -182,7 +153,7 @@ static void test_hand_written(void **state) {
   int64_t begin = tt_dataset_columns(dataset)->ts[0];
   struct tt_generator *generator;
   assert_int_equal(train_text(dataset, HEAD ONE "\"workloads\": {" READS "}}", &generator), TT_OK);
-  struct twin twin = generate(generator, N, 1);
+  struct twin twin = twin_generate(generator, N, 1);
   for (int i = 0; i < N; i++) {
     const struct tt_event *e = &twin.events[i];
     assert_int_equal(e->ts - begin, 50 + i / 2 * 350 + i % 2 * 300);
@@ -203,7 +174,7 @@ static void test_hand_written(void **state) {
                  "{\"start\": {\"@handler\": 1}}}}}",
                  &generator),
       TT_OK);
-  twin = generate(generator, N, 1);
+  twin = twin_generate(generator, N, 1);
   int interrupts = 0, reads = 0;
   for (int i = 0; i < N; i++) {
     const struct tt_event *e = &twin.events[i];
@@ -230,7 +201,7 @@ static void test_hand_written(void **state) {
                       "{\"sched_switch\": 1}}}, \"next\": {\"*\": {\"*\": {\"a\": 1, \"b\": 1}}}}}",
                  &generator),
       TT_OK);
-  twin = generate(generator, N, 1);
+  twin = twin_generate(generator, N, 1);
   int of[2] = {0, 0}, switches = 0;
   int64_t own[2] = {0, 0}, last = begin; /* each thread's own time */
   for (int i = 0; i < N; i++) {
@@ -278,7 +249,7 @@ static void test_documented(void **state) {
   struct tt_dataset *dataset = toy_open(&event, 1, &meta);
   struct tt_generator *generator;
   assert_int_equal(train_text(dataset, text, &generator), TT_OK);
-  struct twin twin = generate(generator, N, 1);
+  struct twin twin = twin_generate(generator, N, 1);
   int seen[EVENTS] = {0}, inside = 0;
   for (int i = 0; i < N; i++) {
     const struct tt_event *e = &twin.events[i];
@@ -370,7 +341,7 @@ static void test_learned(void **state) {
   struct tt_dataset *dataset = toy_open(real, N, NULL);
   struct tt_generator *generator, *loaded, *given;
   assert_int_equal(train(dataset, NULL, &generator), TT_OK);
-  struct twin twin = generate(generator, N, 5);
+  struct twin twin = twin_generate(generator, N, 5);
   toy_check_threads(twin.events, N);
 
   /* shares of events, calls by those who make them, every call ends as what it began as */
@@ -399,10 +370,11 @@ static void test_learned(void **state) {
   assert_false(!(fabs(time / real_time - 1) <= 0.1));
 
   /* the same seed: the same; a shorter twin is the beginning of a longer one */
-  struct twin again = generate(generator, N, 5), other = generate(generator, N, 6),
-              shorter = generate(generator, 777, 5);
-  assert_true(same(again.events, twin.events, N) && same(shorter.events, twin.events, 777));
-  assert_false(same(other.events, twin.events, N));
+  struct twin again = twin_generate(generator, N, 5), other = twin_generate(generator, N, 6),
+              shorter = twin_generate(generator, 777, 5);
+  assert_true(twin_same(again.events, twin.events, N) &&
+              twin_same(shorter.events, twin.events, 777));
+  assert_false(twin_same(other.events, twin.events, N));
 
   /* saved and opened; and the file it learned, given as one that somebody wrote */
   char *path = fixture_path("model"), *file = tt_format("%s/rules.json", path);
@@ -410,8 +382,9 @@ static void test_learned(void **state) {
   assert_int_equal(tt_generator_load(path, &loaded), TT_OK);
   assert_string_equal(loaded->ops->name, "rules");
   assert_int_equal(train(dataset, file, &given), TT_OK);
-  struct twin from_file = generate(loaded, N, 5), from_rules = generate(given, N, 5);
-  assert_true(same(from_file.events, twin.events, N) && same(from_rules.events, twin.events, N));
+  struct twin from_file = twin_generate(loaded, N, 5), from_rules = twin_generate(given, N, 5);
+  assert_true(twin_same(from_file.events, twin.events, N) &&
+              twin_same(from_rules.events, twin.events, N));
 
   tt_generator_free(loaded);
   tt_generator_free(given);
@@ -456,7 +429,7 @@ static void test_variants(void **state) {
     struct tt_dataset *dataset = toy_open(events, N, &meta);
     struct tt_generator *generator;
     assert_int_equal(train(dataset, NULL, &generator), TT_OK);
-    struct twin twin = generate(generator, N, 3);
+    struct twin twin = twin_generate(generator, N, 3);
     if (kind == 3)
       toy_check_threads(twin.events, N);
     for (size_t k = 0; kind == 1 && k < N; k++)
@@ -494,7 +467,7 @@ static void test_damaged(void **state) {
     generator = NULL;
     enum tt_status status = tt_generator_load(path, &generator);
     if (status == TT_OK) {
-      tt_free(generate(generator, 500, 1).events);
+      tt_free(twin_generate(generator, 500, 1).events);
       tt_generator_free(generator);
       opened++;
     } else {
