@@ -31,13 +31,13 @@ void tt_kv_rings_release(struct tt_kv_rings *rings) {
   *rings = (struct tt_kv_rings){0};
 }
 
-/* Rotates the heads of one row in place, as tt_op_rotary does. */
-static void rotate(float *x, size_t d, size_t head, uint64_t position) {
+/* Rotates the heads of x [n] in place, as tt_op_rotary does; frequencies: [head / 2]. */
+static void rotate(float *x, size_t n, size_t head, const double *frequencies, uint64_t position) {
   const size_t half = head / 2;
   for (size_t j = 0; j < half; j++) {
-    double angle = (double)position * pow(10000, -(double)j / (double)half);
+    double angle = (double)position * frequencies[j];
     float co = (float)cos(angle), si = (float)sin(angle);
-    for (size_t h = 0; h < d; h += head) {
+    for (size_t h = 0; h < n; h += head) {
       float a = x[h + j], b = x[h + j + half];
       x[h + j] = a * co - b * si;
       x[h + j + half] = b * co + a * si;
@@ -81,15 +81,16 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
   double start = tt_op_start(c);
   struct tt_tensor *y = tt_tensor_new(c, qkv->dtype, n, d);
   float *rows = tt_arena(c, n * 4 * d, sizeof *rows); /* q, k, v, result of each row */
+  double frequencies[MAX_HEAD / 2];
+  for (size_t j = 0; j < head / 2; j++)
+    frequencies[j] = pow(10000, -(double)j / (double)(head / 2));
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++) {
     TT_ASSERT(slots[i] < rings->slots);
     float *q = rows + i * 4 * d, *out = q + 3 * d;
     tt_convert_to_f32(q, (const char *)qkv->data + i * 3 * d * size, qkv->dtype, 3 * d);
-    if (rotary) {
-      rotate(q, d, head, positions[i]);
-      rotate(q + d, d, head, positions[i]);
-    }
+    if (rotary) /* queries and keys, side by side */
+      rotate(q, 2 * d, head, frequencies, positions[i]);
     size_t ring = (size_t)slots[i] * rings->window, at = (size_t)(positions[i] % rings->window);
     float *keys = rings->keys + ring * d, *values = rings->values + ring * d;
     memcpy(keys + at * d, q + d, d * sizeof *q);

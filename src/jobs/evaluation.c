@@ -57,13 +57,17 @@ static const char *const BASELINE_NAMES[TT_PREDICTOR_BASELINES] = {
     "successor of 1", "successor of 2", "successor of 5"};
 enum { N_ARMS = sizeof ARMS / sizeof *ARMS };
 
+/* Of each kind of data that an arm uses. */
+static size_t arm_events(const struct tt_jobs_evaluation_inputs *in) {
+  size_t real = tt_dataset_columns(in->train)->n, synthetic = tt_dataset_columns(in->synthetic)->n;
+  return real < synthetic ? real : synthetic;
+}
+
 static enum tt_status run_arm(const struct tt_jobs_evaluation_inputs *in,
                               const struct tt_vocabulary *vocabulary, const struct arm_kind *kind,
                               uint64_t steps, struct tt_jobs_evaluation *e,
                               struct tt_predictor_result *ret) {
-  size_t n_real = tt_dataset_columns(in->train)->n;
-  size_t n_synthetic = tt_dataset_columns(in->synthetic)->n;
-  size_t n = n_real < n_synthetic ? n_real : n_synthetic, n_parts = 0;
+  size_t n = arm_events(in), n_parts = 0;
   struct tt_predictor_part parts[2 * MAX_PARTS];
   if (kind->real)
     n_parts += spread(in->train, n, parts + n_parts);
@@ -103,13 +107,11 @@ static void name_baselines(struct tt_jobs_evaluation *e) {
 
 static enum tt_status take_real_arm(const struct tt_jobs_evaluation_inputs *in,
                                     struct tt_jobs_evaluation *e) {
-  size_t n_real = tt_dataset_columns(in->train)->n;
-  size_t n_synthetic = tt_dataset_columns(in->synthetic)->n;
   name_baselines(e);
   e->arms[0] = (struct tt_report_arm){.name = ARMS[0].name, .training = ARMS[0].training};
   e->n_arms = 1;
-  return tt_jobs_read_real_arm(in->trtr, in->seed, n_real < n_synthetic ? n_real : n_synthetic,
-                               &e->distances[0], &e->arms[0], e->baselines, e->n_baselines);
+  return tt_jobs_read_real_arm(in->trtr, in->seed, arm_events(in), &e->distances[0], &e->arms[0],
+                               e->baselines, e->n_baselines);
 }
 
 static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,

@@ -119,12 +119,18 @@ void tt_ar_ids(const struct tt_ar *ar, const struct tt_ar_moment *moment, int32_
 struct tt_ar_track { /* the state at each row of a dataset, in memory: 11 bytes a row */
   uint32_t *thread;  /* who ran; TT_THREAD_ANY */
   uint16_t *call;    /* what it was in before the row */
-  int16_t *other;    /* after the row */
+  int32_t *other;    /* after the row */
   uint8_t *busy;     /* other CPUs, after the row */
 };
 enum tt_status tt_ar_track_make(const struct tt_ar *ar, const struct tt_dataset *dataset,
                                 struct tt_ar_track *ret);
 void tt_ar_track_release(struct tt_ar_track *track);
+/* What is known after row `here` of the dataset; `next`: the CPU's next row; `at`: where `here`
+ * stands in the encoded channels. */
+struct tt_ar_moment tt_ar_recorded_moment(const struct tt_ar *ar, const struct tt_columns *columns,
+                                          const struct tt_ar_track *track,
+                                          const struct tt_channels *channels, size_t at,
+                                          uint64_t here, uint64_t next);
 
 /* A real moment to start a replica from. */
 struct tt_ar_start {

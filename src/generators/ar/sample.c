@@ -251,6 +251,27 @@ static void draw_rows(struct sampler *s) {
 
 /* ---- one event ---- */
 
+/* Puts who runs on the row's CPU into it; TT_THREAD_ANY: not known. */
+static void tell_thread(const struct sampler *s, uint32_t thread, struct row *row) {
+  if (thread != TT_THREAD_ANY && tt_ar_markov(s->ar)->cast.threads[thread].tid == TT_TID_NONE)
+    thread = TT_THREAD_ANY; /* as in training */
+  const bool known = thread != TT_THREAD_ANY;
+  row->thread = thread;
+  row->comm = known ? tt_decoder_comm(row->replica->decoder, thread) : TT_COMM_NONE;
+  row->call = known ? row->replica->system.calls[thread] : TT_MARKOV_CALL_UNKNOWN;
+}
+
+/* The CPU's next position goes to row i of the batch. */
+static void place_row(struct sampler *s, const struct replica *replica, size_t cpu, size_t i) {
+  s->slots[i] = (uint32_t)((size_t)(replica - s->replicas) * s->n_cpus + cpu);
+  s->positions[i] = replica->streams[cpu].position++;
+}
+
+static void remember(struct stream *stream, uint16_t event) {
+  tt_markov_push(&stream->history, event);
+  tt_markov_remember(&stream->recent, event);
+}
+
 /* Who runs on the CPU from now on, chosen first where it is open. */
 static void settle(const struct sampler *s, struct replica *replica, struct row *row) {
   struct tt_decoder *decoder = replica->decoder;
@@ -263,16 +284,12 @@ static void settle(const struct sampler *s, struct replica *replica, struct row 
     if (thread != TT_THREAD_ANY)
       tt_decoder_enter(decoder, row->cpu, thread);
   }
-  if (thread != TT_THREAD_ANY && tt_ar_markov(s->ar)->cast.threads[thread].tid == TT_TID_NONE)
-    thread = TT_THREAD_ANY; /* as in training */
-  row->thread = thread;
-  row->comm = thread == TT_THREAD_ANY ? TT_COMM_NONE : tt_decoder_comm(decoder, thread);
-  row->call = thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : replica->system.calls[thread];
+  tell_thread(s, thread, row);
 }
 
 /* The CPU whose event comes next: the earliest, unless the merged trace never had it right after
- * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes come
- * later (advance). */
+ * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes wait.
+ */
 static size_t choose_cpu(const struct sampler *s, struct replica *replica) {
   const struct tt_ar *ar = s->ar;
   const bool *follows = replica->system.latest < 0
@@ -311,8 +328,7 @@ static void advance(struct sampler *s, struct replica *replica, size_t i, struct
   if (ran != TT_THREAD_ANY && tt_ar_markov(ar)->cast.threads[ran].tid == TT_TID_NONE)
     ran = TT_THREAD_ANY;
   tt_ar_system_follow(ar, &replica->system, (uint16_t)cpu, ran, event);
-  tt_markov_push(&stream->history, event);
-  tt_markov_remember(&stream->recent, event);
+  remember(stream, event);
   struct row *row = &s->rows[i];
   *row = (struct row){.replica = replica, .cpu = (uint16_t)cpu};
   settle(s, replica, row);
@@ -327,27 +343,27 @@ static void advance(struct sampler *s, struct replica *replica, size_t i, struct
                                       .busy = replica->system.n_busy -
                                               (size_t)replica->system.busy[cpu]};
   tt_ar_ids(ar, &moment, s->ids + i * TT_AR_INPUTS);
-  s->slots[i] = (uint32_t)((size_t)(replica - s->replicas) * s->n_cpus + cpu);
-  s->positions[i] = stream->position++;
+  place_row(s, replica, cpu, i);
 }
 
 /* ---- starts ---- */
+
+/* Puts one of a start's rows of a CPU into the next row of the batch. */
+static void add_past(struct sampler *s, struct replica *replica, const struct tt_ar_start *start,
+                     size_t cpu, size_t at) {
+  const int32_t *ids = start->ids + (cpu * TT_AR_START_ROWS + at) * TT_AR_INPUTS;
+  memcpy(s->ids + s->n * TT_AR_INPUTS, ids, TT_AR_INPUTS * sizeof *ids);
+  remember(&replica->streams[cpu], (uint16_t)ids[TT_AR_event]);
+  place_row(s, replica, cpu, s->n++);
+}
 
 /* Puts a start's rows [at] of every CPU that has more than one left into the batch. */
 static void gather_past(struct sampler *s, const struct tt_ar_start *const *starts, size_t at) {
   s->n = 0;
   for (size_t r = 0; r < s->n_replicas; r++)
-    for (size_t cpu = 0; cpu < s->n_cpus; cpu++) {
-      struct replica *replica = &s->replicas[r];
-      if (at + 1 >= starts[r]->rows[cpu])
-        continue;
-      const int32_t *ids = starts[r]->ids + (cpu * TT_AR_START_ROWS + at) * TT_AR_INPUTS;
-      memcpy(s->ids + s->n * TT_AR_INPUTS, ids, TT_AR_INPUTS * sizeof *ids);
-      tt_markov_push(&replica->streams[cpu].history, (uint16_t)ids[TT_AR_event]);
-      tt_markov_remember(&replica->streams[cpu].recent, (uint16_t)ids[TT_AR_event]);
-      s->slots[s->n] = (uint32_t)(r * s->n_cpus + cpu);
-      s->positions[s->n++] = replica->streams[cpu].position++;
-    }
+    for (size_t cpu = 0; cpu < s->n_cpus; cpu++)
+      if (at + 1 < starts[r]->rows[cpu])
+        add_past(s, &s->replicas[r], starts[r], cpu, at);
 }
 
 static enum tt_status begin_replica(const struct sampler *s, struct replica *replica,
@@ -389,28 +405,19 @@ static void begin_streams(struct sampler *s, const struct tt_ar_start *const *st
       if (!s->active[cpu])
         continue;
       struct replica *replica = &s->replicas[r];
-      struct stream *stream = &replica->streams[cpu];
       const size_t rows = starts[r]->rows[cpu];
-      int32_t *ids = s->ids + s->n * TT_AR_INPUTS;
-      if (rows > 0) {
-        memcpy(ids, starts[r]->ids + (cpu * TT_AR_START_ROWS + rows - 1) * TT_AR_INPUTS,
-               TT_AR_INPUTS * sizeof *ids);
-        tt_markov_push(&stream->history, (uint16_t)ids[TT_AR_event]);
-        tt_markov_remember(&stream->recent, (uint16_t)ids[TT_AR_event]);
-      } else {
-        for (size_t k = 0; k < TT_AR_INPUTS; k++)
-          ids[k] = -1;
-        ids[TT_AR_cpu] = (int32_t)cpu;
-      }
-      s->rows[s->n] = (struct row){.replica = replica, .cpu = (uint16_t)cpu};
-      uint32_t thread = tt_decoder_running(replica->decoder, (uint16_t)cpu);
       struct row *row = &s->rows[s->n];
-      row->thread = thread;
-      row->comm =
-          thread == TT_THREAD_ANY ? TT_COMM_NONE : tt_decoder_comm(replica->decoder, thread);
-      row->call = thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : replica->system.calls[thread];
-      s->slots[s->n] = (uint32_t)(r * s->n_cpus + cpu);
-      s->positions[s->n++] = stream->position++;
+      *row = (struct row){.replica = replica, .cpu = (uint16_t)cpu};
+      tell_thread(s, tt_decoder_running(replica->decoder, (uint16_t)cpu), row);
+      if (rows > 0) {
+        add_past(s, replica, starts[r], cpu, rows - 1);
+        continue;
+      }
+      int32_t *ids = s->ids + s->n * TT_AR_INPUTS;
+      for (size_t k = 0; k < TT_AR_INPUTS; k++)
+        ids[k] = -1;
+      ids[TT_AR_cpu] = (int32_t)cpu;
+      place_row(s, replica, cpu, s->n++);
     }
   draw_rows(s);
 }

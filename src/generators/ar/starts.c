@@ -65,15 +65,8 @@ static enum tt_status keep_cpu(const struct tt_ar *ar, const struct tt_dataset *
   if (status == TT_OK)
     status = tt_encode_stream(encoder, streams, cpu, first, n, &channels, 0);
   for (size_t i = 0; i < n && status == TT_OK; i++) {
-    const struct tt_ar_moment moment = {.event = c->event[rows[i]],
-                                        .cpu = (uint16_t)cpu,
-                                        .ret = channels.ret[i],
-                                        .delay = tt_delay_bins_of(&ar->bins, channels.dt[i]),
-                                        .thread = track->thread[rows[i + 1]],
-                                        .comm = c->comm[rows[i + 1]],
-                                        .call = track->call[rows[i + 1]],
-                                        .other = track->other[rows[i]],
-                                        .busy = track->busy[rows[i]]};
+    const struct tt_ar_moment moment =
+        tt_ar_recorded_moment(ar, c, track, &channels, i, rows[i], rows[i + 1]);
     tt_ar_ids(ar, &moment, start->ids + (cpu * TT_AR_START_ROWS + i) * TT_AR_INPUTS);
   }
   tt_channels_release(&channels);

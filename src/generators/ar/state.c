@@ -86,11 +86,26 @@ enum tt_status tt_ar_track_make(const struct tt_ar *ar, const struct tt_dataset 
     track.call[i] =
         (uint16_t)(thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : system.calls[thread]);
     tt_ar_system_follow(ar, &system, cpu, thread, c->event[i]);
-    track.other[i] = (int16_t)system.elsewhere;
+    track.other[i] = system.elsewhere;
     size_t busy = system.n_busy - (size_t)system.busy[cpu];
     track.busy[i] = (uint8_t)(busy < TT_AR_BUSY ? busy : TT_AR_BUSY - 1);
   }
   tt_ar_system_release(&system);
   *ret = track;
   return TT_OK;
+}
+
+struct tt_ar_moment tt_ar_recorded_moment(const struct tt_ar *ar, const struct tt_columns *columns,
+                                          const struct tt_ar_track *track,
+                                          const struct tt_channels *channels, size_t at,
+                                          uint64_t here, uint64_t next) {
+  return (struct tt_ar_moment){.event = columns->event[here],
+                               .cpu = columns->cpu[here],
+                               .ret = channels->ret[at],
+                               .delay = tt_delay_bins_of(&ar->bins, channels->dt[at]),
+                               .thread = track->thread[next],
+                               .comm = columns->comm[next],
+                               .call = track->call[next],
+                               .other = track->other[here],
+                               .busy = track->busy[here]};
 }

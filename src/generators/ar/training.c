@@ -78,21 +78,13 @@ static void make_row(const struct fit *fit, const struct source *source, size_t 
   const struct tt_columns *c = tt_dataset_columns(source->dataset);
   const struct tt_markov *markov = tt_ar_markov(ar);
   const size_t row = w * b->length + i;
-  const uint64_t here = rows[i], next = rows[i + 1];
-  const struct tt_ar_moment moment = {.event = c->event[here],
-                                      .cpu = c->cpu[here],
-                                      .ret = channels->ret[i],
-                                      .delay = tt_delay_bins_of(&ar->bins, channels->dt[i]),
-                                      .thread = source->track.thread[next],
-                                      .comm = c->comm[next],
-                                      .call = source->track.call[next],
-                                      .other = source->track.other[here],
-                                      .busy = source->track.busy[here]};
+  const struct tt_ar_moment moment =
+      tt_ar_recorded_moment(ar, c, &source->track, channels, i, rows[i], rows[i + 1]);
   tt_ar_ids(ar, &moment, b->ids + row * TT_AR_INPUTS);
   float *event_prior = b->event_prior + row * ar->network.n_events;
   float *ret_prior = b->ret_prior + row * ar->network.n_rets;
   float *delay_prior = b->delay_prior + row * TT_DELAY_BINS;
-  const uint16_t event = c->event[next];
+  const uint16_t event = c->event[rows[i + 1]];
   b->events[row] = b->rets[row] = b->delays[row] = -1;
   if (history->n < markov->order - 1 || event >= ar->network.n_events) {
     /* the window begins here, the stream doesn't: contexts this short don't occur in sampling */
