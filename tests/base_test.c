@@ -66,6 +66,38 @@ static void rng_distributions(void **state) {
   assert_true(fabs((double)picked[2] / N - 0.5) < 0.01);
 }
 
+/* Against the same words through Box-Muller in double, at every length of the last block. */
+static void rng_normals(void **state) {
+  (void)state;
+  enum { N = 20011 };
+  static float normals[N];
+  struct tt_rng rng;
+  tt_rng_init(&rng, 42, 7ull << 33 | 5);
+  tt_rng_u32(&rng);
+  struct tt_rng before = rng;
+  tt_rng_normals(&rng, normals, N);
+  assert_int_equal(rng.counter, before.counter + (N + 3) / 4);
+  for (size_t i = 0; i < N; i++) {
+    uint64_t block = before.counter + i / 4;
+    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), 5 | 0, 7 << 1};
+    const uint32_t key[2] = {42, 0};
+    uint32_t out[4];
+    tt_philox(counter, key, out);
+    const uint32_t *pair = out + (i % 4 & 2);
+    double radius = sqrt(-2 * log(((double)pair[0] + 0.5) * 0x1p-32));
+    double angle = 3.14159265358979323846 * (double)(int32_t)pair[1] * 0x1p-31;
+    double expected = radius * (i % 2 ? sin(angle) : cos(angle));
+    assert_true(fabs((double)normals[i] - expected) < 3e-6 * (1 + radius));
+  }
+  for (size_t n = 0; n < 9; n++) { /* what is asked for is all that is written */
+    float few[9] = {9, 9, 9, 9, 9, 9, 9, 9, 9};
+    struct tt_rng again = before;
+    tt_rng_normals(&again, few, n);
+    assert_memory_equal(few, normals, n * sizeof *few);
+    assert_true(n == 9 || few[n] == 9);
+  }
+}
+
 static void rng_resumes(void **state) {
   (void)state;
   struct tt_rng a, b;
@@ -219,15 +251,11 @@ static void failures_name_the_path(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(philox_known_answers),
-      cmocka_unit_test(rng_distributions),
-      cmocka_unit_test(rng_resumes),
-      cmocka_unit_test(names_keep_ids),
-      cmocka_unit_test(names_survive_failing_memory),
-      cmocka_unit_test(causes_stack_up),
-      cmocka_unit_test(outputs_appear_whole),
-      cmocka_unit_test(partial_outputs_stay),
-      cmocka_unit_test(failures_name_the_path),
+      cmocka_unit_test(philox_known_answers), cmocka_unit_test(rng_distributions),
+      cmocka_unit_test(rng_normals),          cmocka_unit_test(rng_resumes),
+      cmocka_unit_test(names_keep_ids),       cmocka_unit_test(names_survive_failing_memory),
+      cmocka_unit_test(causes_stack_up),      cmocka_unit_test(outputs_appear_whole),
+      cmocka_unit_test(partial_outputs_stay), cmocka_unit_test(failures_name_the_path),
   };
   return cmocka_run_group_tests_name("base", tests, fixture_begin, fixture_end);
 }

@@ -23,6 +23,9 @@ double tt_rng_uniform(struct tt_rng *rng);
 uint64_t tt_rng_below(struct tt_rng *rng, uint64_t n);
 /* Standard normal (Box-Muller in double). */
 double tt_rng_normal(struct tt_rng *rng);
+/* n standard normals (Box-Muller in float: none beyond 6.8) from the next (n + 3) / 4 blocks; words
+ * left over from the block before are dropped. Others than tt_rng_normal's (normals.c). */
+void tt_rng_normals(struct tt_rng *rng, float *out, size_t n);
 /* Index drawn with probability weight[i] / sum by inverse CDF in double; weights >= 0, sum > 0. */
 size_t tt_rng_pick(struct tt_rng *rng, const float *weight, size_t n);
 /* The raw block function: out = Philox4x32-10(counter, key). */

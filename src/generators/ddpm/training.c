@@ -57,8 +57,7 @@ static void make_batch(struct fit *fit, const struct tt_batch *batch, uint64_t s
   for (size_t row = 0; row < rows; row++) {
     struct tt_rng own;
     tt_rng_init(&own, fit->config->seed ^ 0x6e6f697365, step << 24 | row);
-    for (size_t k = 0; k < d; k++)
-      fit->eps[row * d + k] = (float)tt_rng_normal(&own);
+    tt_rng_normals(&own, fit->eps + row * d, d);
   }
   *ret = (struct tt_denoiser_batch){.windows = batch->n_windows,
                                     .length = batch->length,
