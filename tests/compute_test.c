@@ -131,6 +131,41 @@ FORWARD(rotary) {
   return f->variant == 2 ? tt_op_add(c, x[0], y) : y; /* gradient reaches x twice */
 }
 
+/* ---- lstm: one position; many; a state before the first ---- */
+static const struct {
+  size_t batch, length, d;
+  bool state;
+} LSTM[VARIANTS] = {{2, 3, 4, false}, {1, 1, 5, true}, {3, 5, 17, true}, {5, 14, 66, false}};
+struct lstm_extra {
+  struct tt_param *w;
+  float h[3 * 17], cell[3 * 17];
+};
+SETUP(lstm) {
+  const size_t d = LSTM[f->variant].d;
+  struct lstm_extra *e = f->extra = calloc(1, sizeof *e);
+  for (size_t i = 0; i < 3 * 17; i++) {
+    e->h[i] = tt_bf16_to_f32(tt_bf16_from_f32((float)tt_rng_normal(&f->rng) / 2));
+    e->cell[i] = (float)tt_rng_normal(&f->rng);
+  }
+  fixture_input(f, LSTM[f->variant].batch * LSTM[f->variant].length, 4 * d);
+  e->w = tt_params_add(&f->params, TT_INIT_ZERO, 0, true, 4 * d, d, "w");
+}
+FORWARD(lstm) {
+  struct lstm_extra *e = f->extra;
+  const size_t batch = LSTM[f->variant].batch, d = LSTM[f->variant].d;
+  struct tt_lstm_state state;
+  if (!LSTM[f->variant].state) {
+    struct tt_tensor *y = tt_op_lstm(c, x[0], batch, e->w, NULL);
+    return f->variant ? y : tt_op_add(c, y, tt_op_lstm(c, x[0], batch, e->w, NULL)); /* x0 twice */
+  }
+  assert_int_equal(tt_lstm_state_create(batch, d, &state), TT_OK);
+  memcpy(state.h, e->h, batch * d * sizeof *e->h);
+  memcpy(state.cell, e->cell, batch * d * sizeof *e->cell);
+  struct tt_tensor *y = tt_op_lstm(c, x[0], batch, e->w, &state);
+  tt_lstm_state_release(&state);
+  return y;
+}
+
 /* ---- losses ---- */
 struct loss_extra {
   struct tt_param *w, *b;
@@ -234,7 +269,8 @@ FORWARD(mul) {
 }
 #define setup_activation one_input
 FORWARD(activation) {
-  return tt_op_activation(c, x[0], f->variant % 2 ? TT_ACT_GELU : TT_ACT_SILU);
+  static const enum tt_act acts[] = {TT_ACT_SILU, TT_ACT_GELU, TT_ACT_RELU, TT_ACT_SIGMOID};
+  return tt_op_activation(c, x[0], acts[f->variant]);
 }
 #define setup_dropout one_input
 FORWARD(dropout) {

@@ -3,6 +3,7 @@
 
 #include "compute/model_file.h"
 #include "compute/optimizer.h"
+#include "nn/lstm.h"
 #include "nn/transformer.h"
 
 /* ---- gradient checks ---- */
@@ -210,6 +211,46 @@ static void test_rings(void **state) {
   }
 }
 
+/* ---- an LSTM one position at a time, or in two pieces, gives the whole sequence's output ---- */
+static void test_lstm_steps(void **state) {
+  (void)state;
+  enum { B = 3, L = 10, IN = 6, D = 20 };
+  const enum tt_precision precisions[] = {TT_PRECISION_F32, TT_PRECISION_BF16};
+  struct tt_params params;
+  struct tt_lstm lstm;
+  struct tt_rng rng;
+  static float x[B * L * IN], piece[B * L * IN], want[B * L * D], got[B * L * D];
+  tt_params_init(&params);
+  tt_lstm_init(&lstm, &params, "net", IN, D);
+  assert_int_equal(tt_params_build(&params, 5), TT_OK);
+  tt_lstm_remember(&lstm, &params);
+  assert_true(lstm.input.bias->data[D] == 1 && lstm.input.bias->data[2 * D] == 0);
+  tt_rng_init(&rng, 1, 1);
+  for (size_t i = 0; i < B * L * IN; i++)
+    x[i] = (float)tt_rng_normal(&rng);
+  for (int p = 0; p < 2; p++)
+    for (size_t step = 1; step <= L / 2; step += 4) {
+      struct tt_compute *c;
+      struct tt_lstm_state kept;
+      assert_int_equal(tt_compute_create(precisions[p], 1, &c), TT_OK);
+      assert_int_equal(tt_lstm_state_create(B, D, &kept), TT_OK);
+      tt_compute_begin(c, false, 0);
+      tt_tensor_read(tt_lstm_forward(c, &lstm, tt_input(c, x, B * L, IN), B, NULL), want);
+      for (size_t first = 0; first < L; first += step) {
+        for (size_t b = 0; b < B; b++)
+          memcpy(piece + b * step * IN, x + (b * L + first) * IN, step * IN * sizeof *x);
+        tt_tensor_read(tt_lstm_forward(c, &lstm, tt_input(c, piece, B * step, IN), B, &kept), got);
+        for (size_t b = 0; b < B; b++)
+          for (size_t i = 0; i < step * D; i++)
+            assert_true(fabsf(got[b * step * D + i] - want[(b * L + first) * D + i]) <=
+                        (p ? 1e-2f : 1e-5f));
+      }
+      tt_lstm_state_release(&kept);
+      tt_compute_free(c);
+    }
+  tt_params_release(&params);
+}
+
 /* ---- training: the loss falls, the same seed gives the same bytes, and a run resumed from a file
  * ends as the uninterrupted one ---- */
 struct toy {
@@ -395,8 +436,51 @@ static void torch_case(enum tt_precision precision, double tolerance, double upd
   tt_model_close(file);
 }
 
+static void torch_lstm_case(enum tt_precision precision, double tolerance) {
+  enum { B = 3, L = 7, IN = 11, D = 24 };
+  struct tt_model_file *file;
+  struct tt_params params;
+  struct tt_lstm lstm;
+  struct tt_compute *c;
+  struct tt_lstm_state state;
+  assert_int_equal(tt_model_open(TT_SOURCE_DIR "/tests/data/torch_lstm.safetensors", &file), TT_OK);
+  tt_params_init(&params);
+  tt_lstm_init(&lstm, &params, "net", IN, D);
+  assert_int_equal(tt_params_build(&params, 1), TT_OK);
+  assert_int_equal(tt_params_load(&params, "", file), TT_OK);
+  assert_int_equal(tt_compute_create(precision, 1, &c), TT_OK);
+  assert_int_equal(tt_lstm_state_create(B, D, &state), TT_OK);
+  memcpy(state.h, torch_tensor(file, "h0")->data, B * D * sizeof *state.h);
+  memcpy(state.cell, torch_tensor(file, "c0")->data, B * D * sizeof *state.cell);
+  float out[B * L * D];
+  tt_compute_begin(c, true, 0);
+  struct tt_tensor *x = tt_input_watched(c, torch_tensor(file, "x")->data, B * L, IN);
+  struct tt_tensor *y = tt_lstm_forward(c, &lstm, x, B, &state);
+  tt_tensor_read(y, out);
+  compare("y", out, torch_tensor(file, "y"), tolerance);
+  compare("h1", state.h, torch_tensor(file, "h1"), tolerance);
+  compare("c1", state.cell, torch_tensor(file, "c1"), tolerance);
+  struct tt_tensor *loss = tt_op_mse(c, y, torch_tensor(file, "target")->data, NULL);
+  float value = tt_tensor_value(loss);
+  compare("loss", &value, torch_tensor(file, "loss"), tolerance);
+  tt_compute_backward(c, loss);
+  tt_gradient(x, out);
+  compare("dx", out, torch_tensor(file, "grad.x"), tolerance);
+  for (size_t k = 0; k < params.n; k++) {
+    char name[256];
+    snprintf(name, sizeof name, "grad.%s", params.list[k]->name);
+    compare(name, params.list[k]->grad, torch_tensor(file, name), tolerance);
+  }
+  tt_lstm_state_release(&state);
+  tt_compute_free(c);
+  tt_params_release(&params);
+  tt_model_close(file);
+}
+
 static void test_torch(void **state) {
   (void)state;
+  torch_lstm_case(TT_PRECISION_F32, 2e-5);
+  torch_lstm_case(TT_PRECISION_BF16, 4e-2);
   torch_case(TT_PRECISION_F32, 2e-5, 2e-5);
   torch_case(TT_PRECISION_BF16, 4e-2, 2e-2);
 }
@@ -405,8 +489,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_block_gradients), cmocka_unit_test(test_block_kernels),
       cmocka_unit_test(test_layers),          cmocka_unit_test(test_caches),
-      cmocka_unit_test(test_rings),           cmocka_unit_test(test_training),
-      cmocka_unit_test(test_torch),
+      cmocka_unit_test(test_rings),           cmocka_unit_test(test_lstm_steps),
+      cmocka_unit_test(test_training),        cmocka_unit_test(test_torch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,12 @@ void tt_activate_f32(float *x, enum tt_act act, size_t n) {
   else if (act == TT_ACT_SILU)
     for (size_t k = 0; k < n; k++)
       x[k] = tt_silu(x[k]);
+  else if (act == TT_ACT_RELU)
+    for (size_t k = 0; k < n; k++)
+      x[k] = x[k] < 0 ? 0 : x[k]; /* NaN stays */
+  else if (act == TT_ACT_SIGMOID)
+    for (size_t k = 0; k < n; k++)
+      x[k] = tt_sigmoid(x[k]);
 }
 
 void tt_activate_backward_f32(float *dy, const float *x, enum tt_act act, size_t n) {
@@ -103,6 +109,14 @@ void tt_activate_backward_f32(float *dy, const float *x, enum tt_act act, size_t
   else if (act == TT_ACT_SILU)
     for (size_t k = 0; k < n; k++)
       dy[k] *= tt_silu_slope(x[k]);
+  else if (act == TT_ACT_RELU)
+    for (size_t k = 0; k < n; k++)
+      dy[k] = x[k] > 0 ? dy[k] : 0;
+  else if (act == TT_ACT_SIGMOID)
+    for (size_t k = 0; k < n; k++) {
+      float s = tt_sigmoid(x[k]);
+      dy[k] *= s * (1.0f - s);
+    }
 }
 
 void tt_block_activation(void *y, const void *x, enum tt_act act, enum tt_dtype dtype, size_t n) {

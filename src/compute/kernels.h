@@ -94,6 +94,28 @@ struct tt_k_attention_backward {
   void *dq, *dk, *dv;            /* strides as q (q_row, q_batch); overwritten */
 };
 
+/* One position of an LSTM, the recurrent product done: see tt_op_lstm. Rows of x, y and their
+ * gradients are `step` positions apart (positions times their width, in elements). */
+struct tt_k_lstm {
+  enum tt_dtype dtype; /* of x, h, y */
+  size_t batch, d, step;
+  const void *x;            /* [batch] rows of 4d */
+  float *gates;             /* [batch, 4d] in: recurrent share; out: i, f, g, o after activation */
+  const float *cell_before; /* [batch, d] */
+  float *cell;              /* [batch, d] */
+  void *h;                  /* [batch, d] */
+  void *y;                  /* [batch] rows of d: h again */
+};
+struct tt_k_lstm_backward {
+  struct tt_k_lstm forward; /* as it ran */
+  const void *dy;           /* [batch] rows of d, or NULL */
+  const void *dh;           /* [batch, d] from the next position, or NULL */
+  float *dcell;             /* [batch, d] in: from the next position; out: for the one before */
+  void *dz;                 /* [batch, 4d] gradient before the activations, overwritten */
+  void *dx;                 /* [batch] rows of 4d, the same; or NULL */
+  bool dx_accumulate;
+};
+
 /* Rows of logits = x W^T + b, never kept: loss[i] = lse - logit[target], and, when dlogits is not
  * NULL, dlogits[i] = coefficient[i] * (softmax - onehot), zero in the padding. */
 struct tt_k_head_loss {
@@ -119,6 +141,8 @@ struct tt_k_head_loss {
   X(embed_backward, struct tt_k_embed_backward)                                                    \
   X(attention_forward, struct tt_k_attention)                                                      \
   X(attention_backward, struct tt_k_attention_backward)                                            \
+  X(lstm_forward, struct tt_k_lstm)                                                                \
+  X(lstm_backward, struct tt_k_lstm_backward)                                                      \
   X(head_loss, struct tt_k_head_loss)
 
 struct tt_kernels {

@@ -56,6 +56,7 @@ static struct tt_tensor *linear(struct tt_compute *c, struct tt_tensor *x, struc
                                 struct tt_param *bias, enum tt_act act, enum tt_dtype y_dtype) {
   TT_ASSERT(x->dtype == c->dtype && x->cols == weight->cols && weight->product && weight->data);
   TT_ASSERT(!bias || bias->rows * bias->cols == weight->rows);
+  TT_ASSERT(act <= TT_ACT_SILU);
   double start = tt_op_start(c);
   struct tt_tensor *y = tt_tensor_new(c, y_dtype, x->rows, weight->rows);
   y->needs_grad = true;

@@ -11,6 +11,7 @@
   X(attention)                                                                                     \
   X(rotary)                                                                                        \
   X(head_loss)                                                                                     \
+  X(lstm)                                                                                          \
   X(cross_entropy)                                                                                 \
   X(prior)                                                                                         \
   X(mse)                                                                                           \

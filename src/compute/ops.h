@@ -8,7 +8,13 @@
 #include "compute/params.h"
 #include "compute/tape.h"
 
-enum tt_act { TT_ACT_NONE, TT_ACT_GELU /* tanh form */, TT_ACT_SILU };
+enum tt_act {
+  TT_ACT_NONE,
+  TT_ACT_GELU, /* tanh form */
+  TT_ACT_SILU,
+  TT_ACT_RELU,    /* this one and the next in tt_op_activation only */
+  TT_ACT_SIGMOID, /* logistic */
+};
 
 /* y = act(x W^T + b). x: [rows, in], W: [out, in], b: [1, out] or NULL. */
 struct tt_tensor *tt_op_linear(struct tt_compute *c, struct tt_tensor *x, struct tt_param *weight,
@@ -100,6 +106,24 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
  * Row b*L + i has position first + i. */
 struct tt_tensor *tt_op_rotary(struct tt_compute *c, struct tt_tensor *qkv, size_t length,
                                size_t heads, size_t first);
+
+/* Where recurrent sequences stand, in f32 whatever the compute dtype. */
+struct tt_lstm_state {
+  size_t batch, d;
+  float *h, *cell; /* [batch, d] */
+};
+enum tt_status tt_lstm_state_create(size_t batch, size_t d, struct tt_lstm_state *ret); /* zeros */
+void tt_lstm_state_release(struct tt_lstm_state *state); /* accepts zeroed */
+/* Long short-term memory (Hochreiter & Schmidhuber 1997; forget gates of Gers et al. 2000), the
+ * gates in PyTorch's order, along each of `batch` sequences:
+ *   i, f, g, o = x_t + h_{t-1} W^T
+ *   c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),  h_t = sigmoid(o) tanh(c_t)
+ * x: [batch * L, 4d]: what the inputs (and the bias) add to the gates; W: [4d, d], a `product`
+ * parameter. state: NULL for zeros at the start; else read, and replaced by the state after the
+ * last position (no gradient flows into it: truncated back-propagation through time, Williams &
+ * Peng 1990). Returns all h_t, [batch * L, d]. */
+struct tt_tensor *tt_op_lstm(struct tt_compute *c, struct tt_tensor *x, size_t batch,
+                             struct tt_param *weight, struct tt_lstm_state *state);
 
 /* Mean softmax cross-entropy: sum over rows of w[i] * -log softmax(logits[i])[target[i]] / sum of
  * w. Rows with target < 0 are ignored (weight 0). weights: [rows] or NULL (all 1). normalizer: what

