@@ -111,17 +111,17 @@ static void starts_as_the_prior(void **state) {
   enum { ROWS = 24, EVENTS = 7, RETS = 5 };
   struct tt_ar_network net = {
       .width = 32, .layers = 2, .heads = 2, .window = 8, .n_events = EVENTS, .n_rets = RETS};
-  for (size_t k = 0; k < TT_AR_INPUTS; k++)
+  for (size_t k = 0; k < TT_SYSTEM_INPUTS; k++)
     net.sizes[k] = 9;
   assert_int_equal(tt_ar_network_init(&net, 3), TT_OK);
-  static int32_t ids[ROWS * TT_AR_INPUTS], events[ROWS], rets[ROWS], delays[ROWS];
+  static int32_t ids[ROWS * TT_SYSTEM_INPUTS], events[ROWS], rets[ROWS], delays[ROWS];
   static float priors[3][ROWS * TT_DELAY_BINS];
   const size_t classes[3] = {EVENTS, RETS, TT_DELAY_BINS};
   int32_t *targets[3] = {events, rets, delays};
   double want[3] = {0, 0, 0}, got[3];
   struct tt_rng rng;
   tt_rng_init(&rng, 1, 2);
-  for (size_t i = 0; i < ROWS * TT_AR_INPUTS; i++)
+  for (size_t i = 0; i < ROWS * TT_SYSTEM_INPUTS; i++)
     ids[i] = (int32_t)tt_rng_below(&rng, 10) - 1;
   for (size_t i = 0; i < ROWS; i++)
     for (size_t head = 0; head < 3; head++) {
@@ -161,9 +161,9 @@ static void state_is_followed(void **state) {
   struct tt_train_result result;
   const struct tt_train_config config = config_of(1, SMALL);
   struct tt_generator *generator = train(&config, &result);
-  const struct tt_ar *ar = (const struct tt_ar *)generator;
-  struct tt_ar_track track;
-  assert_int_equal(tt_ar_track_make(ar, toy, &track), TT_OK);
+  const struct tt_system *system = &((const struct tt_ar *)generator)->system;
+  struct tt_system_track track;
+  assert_int_equal(tt_system_track_make(system, toy, &track), TT_OK);
   const struct tt_columns *c = tt_dataset_columns(toy);
   const size_t first = 400; /* every thread has left a system call by then */
   for (size_t i = first; i < c->n; i++) {
@@ -172,9 +172,9 @@ static void state_is_followed(void **state) {
     assert_int_equal(track.call[i], inside ? ENTRY : TT_MARKOV_NO_CALL);
     assert_int_equal(track.other[i], c->event[i - 1]); /* CPUs take turns */
     assert_int_equal(track.busy[i], 1);
-    assert_int_equal(tt_ar_markov(ar)->cast.threads[track.thread[i]].tid, c->tid[i]);
+    assert_int_equal(tt_system_markov(system)->cast.threads[track.thread[i]].tid, c->tid[i]);
   }
-  tt_ar_track_release(&track);
+  tt_system_track_release(&track);
   tt_generator_free(generator);
 }
 

@@ -1,21 +1,12 @@
 #include "generators/ar/ar.h"
 
-#define INPUT_NAME(name) #name,
-static const char *const INPUT_NAMES[] = {TT_AR_INPUT_TABLE(INPUT_NAME)};
-#undef INPUT_NAME
-
-/* A head that starts as the prior alone: all zero but for the gate, which is 1. */
-static void open_gate(struct tt_linear *head, size_t classes) {
-  head->bias->data[classes] = 1;
-}
-
 enum tt_status tt_ar_network_init(struct tt_ar_network *network, uint64_t seed) {
   struct tt_params *params = &network->params;
   const size_t d = network->width;
   const char *event = "event", *ret = "ret";
   tt_params_init(params);
-  tt_embedding_init(&network->inputs, params, "input", INPUT_NAMES, network->sizes, TT_AR_INPUTS, d,
-                    -1);
+  tt_embedding_init(&network->inputs, params, "input", TT_SYSTEM_INPUT_NAMES, network->sizes,
+                    TT_SYSTEM_INPUTS, d, -1);
   const struct tt_transformer_config body = {
       .d = d, .heads = network->heads, .layers = network->layers, .rotary = true};
   tt_transformer_init(&network->body, params, "body", &body);
@@ -27,9 +18,9 @@ enum tt_status tt_ar_network_init(struct tt_ar_network *network, uint64_t seed) 
   tt_linear_init(&network->delay, params, "head.delay", d, TT_DELAY_BINS + 1, true, 0);
   enum tt_status status = tt_params_build(params, seed);
   if (status == TT_OK) {
-    open_gate(&network->event, network->n_events);
-    open_gate(&network->ret, network->n_rets);
-    open_gate(&network->delay, TT_DELAY_BINS);
+    tt_system_open_gate(&network->event);
+    tt_system_open_gate(&network->ret);
+    tt_system_open_gate(&network->delay);
     tt_params_refresh(params);
   }
   return status;

@@ -3,24 +3,24 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "generators/ar/ar.h"
+#include "generators/system/system.h"
 
 enum { STARTS = 64 };
 
-enum tt_status tt_ar_start_init(const struct tt_ar *ar, struct tt_ar_start *ret) {
-  const size_t cpus = ar->base.cpu_limit, threads = tt_ar_markov(ar)->cast.n_threads;
-  struct tt_ar_start start = {0};
-  enum tt_status status = tt_ar_system_init(ar, &start.system);
+enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret) {
+  const size_t cpus = system->base.cpu_limit, threads = tt_system_markov(system)->cast.n_threads;
+  struct tt_system_start start = {0};
+  enum tt_status status = tt_system_state_init(system, &start.state);
   if (status != TT_OK)
     return status;
-  start.ids = tt_calloc(cpus * TT_AR_START_ROWS * TT_AR_INPUTS, sizeof *start.ids);
+  start.ids = tt_calloc(cpus * TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS, sizeof *start.ids);
   start.rows = tt_calloc(cpus, sizeof *start.rows);
   start.thread = tt_alloc(cpus, sizeof *start.thread);
   start.age = tt_calloc(cpus, sizeof *start.age);
   start.comm = tt_alloc(threads, sizeof *start.comm);
   *ret = start;
   if (!start.ids || !start.rows || !start.thread || !start.age || !start.comm) {
-    tt_ar_start_release(ret);
+    tt_system_start_release(ret);
     return tt_fail(TT_NO_MEMORY, "a start of %zu CPUs", cpus);
   }
   for (size_t i = 0; i < cpus; i++)
@@ -30,27 +30,27 @@ enum tt_status tt_ar_start_init(const struct tt_ar *ar, struct tt_ar_start *ret)
   return TT_OK;
 }
 
-void tt_ar_start_release(struct tt_ar_start *start) {
+void tt_system_start_release(struct tt_system_start *start) {
   tt_free(start->ids);
   tt_free(start->rows);
   tt_free(start->thread);
   tt_free(start->age);
   tt_free(start->comm);
-  tt_ar_system_release(&start->system);
-  *start = (struct tt_ar_start){0};
+  tt_system_state_release(&start->state);
+  *start = (struct tt_system_start){0};
 }
 
 /* One CPU's last rows before dataset row `at`. */
-static enum tt_status keep_cpu(const struct tt_ar *ar, const struct tt_dataset *train,
-                               const struct tt_ar_track *track, const struct tt_streams *streams,
-                               const struct tt_encoder *encoder, size_t cpu, uint64_t at,
-                               struct tt_ar_start *start) {
+static enum tt_status keep_cpu(const struct tt_system *system, const struct tt_dataset *train,
+                               const struct tt_system_track *track,
+                               const struct tt_streams *streams, const struct tt_encoder *encoder,
+                               size_t cpu, uint64_t at, struct tt_system_start *start) {
   const struct tt_columns *c = tt_dataset_columns(train);
   const uint64_t position = tt_streams_position(streams, cpu, at);
   const uint64_t length = tt_streams_length(streams, cpu);
-  uint64_t rows[TT_AR_START_ROWS + 1];
+  uint64_t rows[TT_SYSTEM_START_ROWS + 1];
   struct tt_channels channels;
-  size_t n = position < TT_AR_START_ROWS ? (size_t)position : TT_AR_START_ROWS;
+  size_t n = position < TT_SYSTEM_START_ROWS ? (size_t)position : TT_SYSTEM_START_ROWS;
   bool ends = position == length; /* nothing more happens here: who runs isn't known */
   if (ends && n > 0)
     n--;
@@ -65,9 +65,10 @@ static enum tt_status keep_cpu(const struct tt_ar *ar, const struct tt_dataset *
   if (status == TT_OK)
     status = tt_encode_stream(encoder, streams, cpu, first, n, &channels, 0);
   for (size_t i = 0; i < n && status == TT_OK; i++) {
-    const struct tt_ar_moment moment =
-        tt_ar_recorded_moment(ar, c, track, &channels, i, rows[i], rows[i + 1]);
-    tt_ar_ids(ar, &moment, start->ids + (cpu * TT_AR_START_ROWS + i) * TT_AR_INPUTS);
+    const struct tt_system_moment moment =
+        tt_system_recorded_moment(system, c, track, &channels, i, rows[i], rows[i + 1]);
+    tt_system_ids(system, &moment,
+                  start->ids + (cpu * TT_SYSTEM_START_ROWS + i) * TT_SYSTEM_INPUTS);
   }
   tt_channels_release(&channels);
   start->rows[cpu] = (uint8_t)n;
@@ -76,51 +77,51 @@ static enum tt_status keep_cpu(const struct tt_ar *ar, const struct tt_dataset *
   return status;
 }
 
-enum tt_status tt_ar_keep_starts(struct tt_ar *ar, const struct tt_dataset *train,
-                                 const struct tt_ar_track *track) {
+enum tt_status tt_system_keep_starts(struct tt_system *system, const struct tt_dataset *train,
+                                     const struct tt_system_track *track) {
   const struct tt_columns *c = tt_dataset_columns(train);
   struct tt_streams *streams = NULL;
   struct tt_encoder *encoder = NULL;
-  struct tt_ar_system system = {0};
-  const size_t threads = tt_ar_markov(ar)->cast.n_threads;
+  struct tt_system_state state = {0};
+  const size_t threads = tt_system_markov(system)->cast.n_threads;
   uint32_t *comm = tt_alloc(threads, sizeof *comm);
   const size_t n = c->n < STARTS ? 1 : STARTS;
-  ar->starts = tt_calloc(n, sizeof *ar->starts);
-  enum tt_status status = ar->starts && comm ? TT_OK : tt_fail(TT_NO_MEMORY, "%zu starts", n);
+  system->starts = tt_calloc(n, sizeof *system->starts);
+  enum tt_status status = system->starts && comm ? TT_OK : tt_fail(TT_NO_MEMORY, "%zu starts", n);
   for (size_t i = 0; comm && i < threads; i++)
     comm[i] = TT_COMM_NONE;
   if (status == TT_OK)
     status = tt_streams_open(train, TT_STREAM_CPU, &streams);
   if (status == TT_OK)
-    status = tt_encoder_new(ar->vocabulary, train, &encoder);
+    status = tt_encoder_new(system->vocabulary, train, &encoder);
   if (status == TT_OK)
-    status = tt_ar_system_init(ar, &system);
+    status = tt_system_state_init(system, &state);
   size_t row = 0;
   for (size_t k = 0; k < n && status == TT_OK; k++) {
     const size_t at =
         c->n * (k + 1) / (n + 1) + 1; /* evenly spread; rows before it have happened */
     for (; row < at; row++) {
-      tt_ar_system_follow(ar, &system, c->cpu[row], track->thread[row], c->event[row]);
+      tt_system_state_follow(system, &state, c->cpu[row], track->thread[row], c->event[row]);
       if (track->thread[row] != TT_THREAD_ANY)
         comm[track->thread[row]] = c->comm[row];
     }
-    struct tt_ar_start *start = &ar->starts[k];
-    status = tt_ar_start_init(ar, start);
+    struct tt_system_start *start = &system->starts[k];
+    status = tt_system_start_init(system, start);
     if (status != TT_OK)
       break;
-    ar->n_starts++;
-    memcpy(start->system.busy, system.busy, ar->base.cpu_limit * sizeof *system.busy);
-    memcpy(start->system.calls, system.calls, threads * sizeof *system.calls);
+    system->n_starts++;
+    memcpy(start->state.busy, state.busy, system->base.cpu_limit * sizeof *state.busy);
+    memcpy(start->state.calls, state.calls, threads * sizeof *state.calls);
     memcpy(start->comm, comm, threads * sizeof *comm);
-    start->system.n_busy = system.n_busy;
-    start->system.latest_cpu = system.latest_cpu;
-    start->system.latest = system.latest;
-    start->system.elsewhere = system.elsewhere;
-    for (size_t cpu = 0; cpu < ar->base.cpu_limit && status == TT_OK; cpu++)
-      status = keep_cpu(ar, train, track, streams, encoder, cpu, at, start);
+    start->state.n_busy = state.n_busy;
+    start->state.latest_cpu = state.latest_cpu;
+    start->state.latest = state.latest;
+    start->state.elsewhere = state.elsewhere;
+    for (size_t cpu = 0; cpu < system->base.cpu_limit && status == TT_OK; cpu++)
+      status = keep_cpu(system, train, track, streams, encoder, cpu, at, start);
   }
   tt_free(comm);
-  tt_ar_system_release(&system);
+  tt_system_state_release(&state);
   tt_encoder_free(encoder);
   tt_streams_close(streams);
   return status;

@@ -1,0 +1,144 @@
+/* Sampling with replicas of the whole system. Within a replica streams (one per CPU) are merged by
+ * their generated time, and an event's return value and delay are drawn right after the CPU's one
+ * before has happened, so that all which the network is told is true in the twin. Within a replica
+ * that is one event at a time; so many replicas advance side by side, one row each in the network's
+ * batch, and the twin is their stretches one after the other. Where one ends and the next begins
+ * the state changes as it does across lost events: stretches are as long as MIN_STRETCH to
+ * MAX_STRETCH events allow.
+ *
+ * Replicas start from real moments, each from its share of the training time, in its order: the
+ * phases of a workload last longer than any stretch, and so keep their shares and their order. A
+ * model left to itself drifts into the phases that are easy to stay in.
+ *
+ * Probabilities are in double precision, drawn by inverse CDF. */
+#ifndef GENERATORS_SYSTEM_REPLICAS_H
+#define GENERATORS_SYSTEM_REPLICAS_H
+
+#include "generators/decode.h"
+#include "generators/system/system.h"
+
+struct tt_stream_state { /* a CPU of a replica */
+  struct tt_markov_history history;
+  struct tt_markov_recent recent;
+  uint64_t position;        /* in its ring */
+  int64_t ts;               /* of the pending event; before it is drawn: of the last one */
+  struct tt_sample pending; /* the next event */
+  uint16_t ret;             /* its vocabulary id */
+  size_t delay;             /* its bin */
+  struct tt_rng rng;        /* its own: streams of a replica are drawn by several threads */
+};
+
+struct tt_replica {
+  struct tt_decoder *decoder;
+  struct tt_system_state state;
+  struct tt_stream_state *streams; /* [n_cpus] */
+  int64_t last;                    /* ts of its last event; INT64_MIN: none yet */
+  struct tt_event *events;         /* [stretch] */
+  size_t made;                     /* of this round */
+};
+
+struct tt_replica_row { /* one row of a batch */
+  struct tt_replica *replica;
+  uint16_t cpu;
+  uint32_t thread, comm, call; /* who runs */
+};
+
+struct tt_replicas {
+  const struct tt_system *system;
+  const struct tt_generate_config *config;
+  struct tt_compute *compute;
+  struct tt_replica *replicas; /* [n_replicas] */
+  size_t n_replicas, n_cpus, stretch;
+  bool *active; /* [n_cpus] something ever happened there */
+  /* a batch: at most n_replicas * n_cpus rows */
+  struct tt_replica_row *rows;
+  int32_t *ids, *drawn; /* ids: [rows, TT_SYSTEM_INPUTS] */
+  uint32_t *slots;
+  uint64_t *positions;
+  size_t n;
+};
+
+/* What a generator does of it. */
+struct tt_replica_ops {
+  /* Lets the network see the batch's rows (ids, slots, positions): the streams' past. */
+  void (*see)(void *user);
+  /* Draws the pending event of each row of the batch, of which it is told what happened last. */
+  void (*draw)(void *user);
+  /* The streams begin anew, nothing was seen yet. NULL: nothing to be done. */
+  void (*restart)(void *user);
+  /* Lets the next event happen in every replica that isn't done, and draws what comes after. */
+  void (*step)(void *user, size_t events);
+};
+
+/* Free with tt_replicas_release, also after a failure. */
+enum tt_status tt_replicas_init(struct tt_replicas *replicas, const struct tt_system *system,
+                                const struct tt_generate_config *config);
+void tt_replicas_release(struct tt_replicas *replicas);
+/* Generates all of config->events. */
+enum tt_status tt_replicas_run(struct tt_replicas *replicas, const struct tt_replica_ops *ops,
+                               void *user, const struct tt_event_sink *sink);
+
+/* ---- one event ---- */
+
+/* The CPU whose event comes next: the earliest, unless the merged trace never had it right after
+ * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes wait. */
+size_t tt_replica_choose_cpu(const struct tt_replicas *replicas, struct tt_replica *replica);
+/* True when the merged trace had the CPU's pending event right after the replica's last one. */
+bool tt_replica_may_follow(const struct tt_replicas *replicas, const struct tt_replica *replica,
+                           size_t cpu);
+/* Lets the CPU's pending event happen: *ret is it. Who runs from now on is chosen where it is open;
+ * what is known then goes into row i of the batch. */
+void tt_replica_advance(struct tt_replicas *replicas, struct tt_replica *replica, size_t cpu,
+                        size_t i, struct tt_event *ret);
+/* The CPU's next position goes to row i of the batch. */
+void tt_replica_place(struct tt_replicas *replicas, const struct tt_replica *replica, size_t cpu,
+                      size_t i);
+/* The row's ring, and its stream among all. */
+static inline size_t tt_replica_slot(const struct tt_replicas *replicas,
+                                     const struct tt_replica *replica, size_t cpu) {
+  return (size_t)(replica - replicas->replicas) * replicas->n_cpus + cpu;
+}
+
+/* ---- drawing ---- */
+
+struct tt_scale { /* logits of one row and how they combine with its prior */
+  const float *logits, *prior;
+  float gate;
+};
+static inline struct tt_scale tt_scale_of(const float *logits, const float *prior, size_t classes) {
+  return (struct tt_scale){logits, prior, logits[classes]};
+}
+static inline double tt_scale_logit(const struct tt_scale *scale, size_t v) {
+  return (double)scale->logits[v] + (double)scale->gate * (double)scale->prior[v];
+}
+/* One of values[n] with allow(v) (NULL: all), in proportion to exp(logit); -1: none is allowed. */
+typedef bool tt_allow_fn(const void *what, int64_t value);
+int64_t tt_scale_draw(const struct tt_scale *scale, const int64_t *values, size_t n,
+                      tt_allow_fn *allow, const void *what, struct tt_rng *rng);
+
+struct tt_place { /* where an event is to happen */
+  const struct tt_system *system;
+  struct tt_tally_row thread; /* of tt_system_thread_events; empty: whatever */
+  uint16_t cpu;
+};
+bool tt_place_had(const void *place, int64_t event);            /* its CPU */
+bool tt_place_and_thread_had(const void *place, int64_t event); /* and its thread */
+/* What may follow `previous` (TT_MARKOV_NO_EVENT: nothing happened yet), whatever its place: what
+ * ever did, or anything where nothing did. */
+struct tt_tally_row tt_system_candidates(const struct tt_system *system, uint16_t previous);
+
+/* The row's pending event, from logits [n_events + 1]; prior: scratch for n_events. */
+uint16_t tt_replica_draw_event(const struct tt_replicas *replicas, const struct tt_replica_row *row,
+                               const float *logits, float *prior);
+/* The row's pending event is `event`, whose return value and delay are still to be drawn. */
+void tt_replica_pend(const struct tt_replica_row *row, uint16_t event);
+/* The vocabulary id of its return value, -1: it never has one. logits: [n_rets + 1]. */
+int32_t tt_replica_draw_ret(const struct tt_replicas *replicas, const struct tt_replica_row *row,
+                            const float *logits, float *prior);
+/* When it happens. logits: [TT_DELAY_BINS + 1]. */
+void tt_replica_draw_delay(const struct tt_replicas *replicas, const struct tt_replica_row *row,
+                           const float *logits, float *prior);
+/* Classes of the widest head: scratch for a prior. */
+size_t tt_system_widest(const struct tt_system *system);
+
+#endif

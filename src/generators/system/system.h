@@ -1,0 +1,216 @@
+/* What the generators with a network share (`ar`, `masked`): the whole system that a trace is of,
+ * as counting knows it and as the kernel knows it at each moment.
+ *
+ *   prior.c     what counting knows of an event, its return value and its delay, and what was ever
+ *               seen: nothing else is ever drawn
+ *   state.c     the kernel's state, followed event by event: the same code while training (over
+ *               recorded rows) and while sampling
+ *   starts.c    real moments that twins start from
+ *   model.c     settings, setting up, the model's folder
+ *   replicas.h  sampling: replicas of the whole system side by side
+ *
+ * A generator's own struct begins with a struct tt_system. */
+#ifndef GENERATORS_SYSTEM_SYSTEM_H
+#define GENERATORS_SYSTEM_SYSTEM_H
+
+#include "dataset/batches.h"
+#include "generators/delay_bins.h"
+#include "generators/markov/markov.h"
+#include "nn/layers.h"
+
+/* X(name): what is known after an event of a CPU's stream. */
+#define TT_SYSTEM_INPUT_TABLE(X)                                                                   \
+  X(event) /* of the training dataset's dictionary */                                              \
+  X(delay) /* bin of the time since the CPU's event before */                                      \
+  X(ret)   /* vocabulary id */                                                                     \
+  X(cpu)                                                                                           \
+  X(thread) /* tid % 256 of the thread that runs next on this CPU */                               \
+  X(comm)   /* its comm */                                                                         \
+  X(call)   /* the system call it is in */                                                         \
+  X(other)  /* the last event of any other CPU */                                                  \
+  X(busy)   /* how many other CPUs don't idle */
+
+enum tt_system_input {
+#define TT_SYSTEM_ENUM(name) TT_SYSTEM_##name,
+  TT_SYSTEM_INPUT_TABLE(TT_SYSTEM_ENUM)
+#undef TT_SYSTEM_ENUM
+      TT_SYSTEM_INPUTS
+};
+extern const char *const TT_SYSTEM_INPUT_NAMES[TT_SYSTEM_INPUTS];
+
+enum {
+  TT_SYSTEM_BUSY = 16,       /* ids of busy: as many or more is one */
+  TT_SYSTEM_COMMS = 4096,    /* ids of comm: rarer ones share */
+  TT_SYSTEM_START_ROWS = 32, /* real events before a start, per CPU */
+  TT_SYSTEM_MAX_WIDTH = 1024,
+  TT_SYSTEM_WINDOW = 128, /* events that attention reaches back, by default */
+};
+
+struct tt_system {
+  struct tt_generator base;
+  struct tt_generator *prior;       /* a markov: see tt_system_markov */
+  bool use_prior;                   /* false: priors are taken as uniform (ablation) */
+  struct tt_vocabulary *vocabulary; /* of ret and dt */
+  struct tt_delay_bins bins;
+  struct tt_ngram rets, delays;
+  bool *on_cpu;  /* [cpu_limit, n_events] seen there */
+  bool *follows; /* [n_events, n_events] the second was seen right after the first, on any CPUs */
+  int64_t *soonest; /* [n_events] the least ns that it came after any event of any CPU */
+  size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
+  size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
+  size_t width, layers, heads;    /* of the network */
+  struct tt_system_start *starts; /* [n_starts] */
+  size_t n_starts;
+};
+
+static inline const struct tt_markov *tt_system_markov(const struct tt_system *system) {
+  return (const struct tt_markov *)system->prior;
+}
+
+/* ---- counting (prior.c) ---- */
+
+/* Log probabilities of the classes of event, ret and delay; leave_out: the class whose observation
+ * here is to be taken out of the counts, or UINT32_MAX. Zero where priors aren't used. */
+void tt_system_event_prior(const struct tt_system *system, const struct tt_markov_history *history,
+                           uint32_t thread, uint32_t call, uint32_t leave_out, float *out);
+void tt_system_ret_prior(const struct tt_system *system, uint16_t event, uint32_t comm,
+                         uint16_t previous, uint32_t leave_out, float *out);
+void tt_system_delay_prior(const struct tt_system *system, uint16_t event, uint16_t previous,
+                           uint16_t cpu, uint32_t leave_out, float *out);
+/* Counts rets, delays, on_cpu, follows and soonest from the training data. */
+enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train);
+/* What was ever seen; rows hold the classes (tt_tally_row.values). */
+struct tt_tally_row tt_system_successors(const struct tt_system *system, uint16_t previous);
+struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint32_t thread);
+struct tt_tally_row tt_system_event_rets(const struct tt_system *system, uint16_t event);
+struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint16_t event,
+                                           uint16_t previous);
+
+/* ---- the state that the kernel has (state.c) ---- */
+
+struct tt_system_state {
+  bool *busy; /* [n_cpus] who ran last there wasn't the idle thread */
+  size_t n_busy;
+  int32_t latest_cpu;        /* -1: nothing happened yet */
+  int32_t latest, elsewhere; /* last event; last one of any CPU but latest_cpu; -1: none */
+  uint32_t *calls;           /* [n_threads] as tt_markov_new_calls */
+};
+
+enum tt_status tt_system_state_init(const struct tt_system *system, struct tt_system_state *ret);
+void tt_system_state_release(struct tt_system_state *state);
+/* An event of `thread` (TT_THREAD_ANY: unknown) on `cpu`. */
+void tt_system_state_follow(const struct tt_system *system, struct tt_system_state *state,
+                            uint16_t cpu, uint32_t thread, uint16_t event);
+
+struct tt_system_moment { /* what the network is told after an event */
+  uint16_t event, cpu, ret;
+  size_t delay;
+  uint32_t thread; /* cast index of who runs next, TT_THREAD_ANY: unknown */
+  uint32_t comm;   /* its, or TT_COMM_NONE */
+  uint32_t call;
+  int32_t other;
+  size_t busy;
+};
+/* ret: [TT_SYSTEM_INPUTS] */
+void tt_system_ids(const struct tt_system *system, const struct tt_system_moment *moment,
+                   int32_t *ret);
+
+struct tt_system_track { /* the state at each row of a dataset, in memory: 11 bytes a row */
+  uint32_t *thread;      /* who ran; TT_THREAD_ANY */
+  uint16_t *call;        /* what it was in before the row */
+  int32_t *other;        /* after the row */
+  uint8_t *busy;         /* other CPUs, after the row */
+};
+enum tt_status tt_system_track_make(const struct tt_system *system,
+                                    const struct tt_dataset *dataset, struct tt_system_track *ret);
+void tt_system_track_release(struct tt_system_track *track);
+/* What is known after row `here` of the dataset; `next`: the CPU's next row; `at`: where `here`
+ * stands in the encoded channels. */
+struct tt_system_moment tt_system_recorded_moment(const struct tt_system *system,
+                                                  const struct tt_columns *columns,
+                                                  const struct tt_system_track *track,
+                                                  const struct tt_channels *channels, size_t at,
+                                                  uint64_t here, uint64_t next);
+
+/* A dataset with all that a training batch needs of it. */
+struct tt_system_source {
+  const struct tt_dataset *dataset;
+  struct tt_streams *streams;
+  struct tt_encoder *encoder;
+  struct tt_system_track track;
+};
+enum tt_status tt_system_source_open(const struct tt_system *system,
+                                     const struct tt_dataset *dataset,
+                                     struct tt_system_source *ret);
+void tt_system_source_close(struct tt_system_source *source); /* accepts zeroed */
+/* How long training windows are, in events that are predicted: twice the attention's window, so
+ * that half of the positions see a whole one; less where no stretch of the data is as long. And how
+ * many go into a step. */
+enum tt_status tt_system_window_size(const struct tt_system_source *source, size_t window,
+                                     size_t *ret_length, size_t *ret_windows);
+/* The dataset rows of a batch of windows: [n_windows, batch->length], tt_free them; NULL when
+ * memory is short. */
+uint64_t *tt_system_window_rows(const struct tt_system_source *source,
+                                const struct tt_batch *batch);
+/* The mean, over windows spread evenly over a dataset, of what `window_loss` gives per batch (its
+ * windows' mean); untouched where the data are shorter than a window. */
+typedef enum tt_status tt_system_loss_fn(void *user, const struct tt_batch *batch,
+                                         double *ret_loss);
+enum tt_status tt_system_validate(const struct tt_system_source *source, size_t length,
+                                  size_t windows, tt_system_loss_fn *loss, void *user, double *ret);
+
+/* ---- starts (starts.c) ---- */
+
+/* A real moment to start a replica from. */
+struct tt_system_start {
+  int32_t *ids;     /* [n_cpus, TT_SYSTEM_START_ROWS, TT_SYSTEM_INPUTS] oldest first */
+  uint8_t *rows;    /* [n_cpus] how many there are */
+  uint32_t *thread; /* [n_cpus] who runs; TT_THREAD_ANY: unknown */
+  int64_t *age;     /* [n_cpus] ns since the CPU's last event */
+  uint32_t *comm;   /* [n_threads] what each went by last; TT_COMM_NONE: not seen yet */
+  struct tt_system_state state;
+};
+enum tt_status tt_system_keep_starts(struct tt_system *system, const struct tt_dataset *train,
+                                     const struct tt_system_track *track);
+void tt_system_start_release(struct tt_system_start *start);
+enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret);
+
+/* ---- settings, setting up (model.c) ---- */
+
+/* The options that these generators share, for their lists. */
+#define TT_SYSTEM_OPTIONS                                                                          \
+  "width=128: model width", "layers=4: Transformer blocks",                                        \
+      "heads=4: attention heads; width is a multiple of twice their number",                       \
+      "prior=1: 0: without the n-gram that the network starts from"
+
+/* Checks the configuration, reads the shared options, and learns all but the network: the prior,
+ * the vocabulary, the bins, the counts. config: with its defaults filled in. On failure too
+ * tt_system_release is to be called. */
+enum tt_status tt_system_learn(struct tt_system *system, const struct tt_generator_ops *ops,
+                               struct tt_train_config *config);
+/* Ids and classes, from the dictionaries and the vocabulary. */
+void tt_system_set_sizes(struct tt_system *system);
+/* `otherwise` where windows of that many events are too short or too long. */
+enum tt_status tt_system_check_window(size_t context, enum tt_status otherwise);
+/* Frees all but the allocation itself. */
+void tt_system_release(struct tt_system *system);
+/* A head that is to start as the prior alone, all zero but for its last row's bias: the gate is 1.
+ */
+void tt_system_open_gate(struct tt_linear *head);
+
+/* ---- the model's folder (file.c): model.safetensors, and in prior/ a whole markov model ---- */
+
+/* Writes it all, `params` too, and puts "architecture" and "vocabulary" into `model`. */
+enum tt_status tt_system_save(const struct tt_system *system, const struct tt_params *params,
+                              const char *folder, json_t *model);
+/* The prior, the vocabulary and the network's measures, all checked; `common` is adopted. */
+enum tt_status tt_system_load_settings(struct tt_system *system, const char *folder,
+                                       const json_t *model, struct tt_generator *common);
+/* One more integer of model.json's "architecture", within [low, high]. */
+enum tt_status tt_system_load_measure(const json_t *model, const char *key, uint64_t low,
+                                      uint64_t high, size_t *ret);
+/* All numbers, into the network that was built. */
+enum tt_status tt_system_load_tensors(struct tt_system *system, struct tt_params *params,
+                                      const char *folder);
+
+#endif
