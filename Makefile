@@ -14,7 +14,7 @@ test-asan: setup
 	@cmake --preset asan-ubsan >/dev/null && cmake --build --preset asan-ubsan
 	@$(CTEST) --test-dir build/asan-ubsan
 bench: build
-	@build/release/bench/tracetwin-bench
+	@bench/bench.py
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 install: build

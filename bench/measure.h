@@ -30,7 +30,9 @@ struct bench_training {
   size_t parameters, steps; /* steps: timed */
   double best, median;      /* seconds per step: forward, backward, AdamW */
   double flops;             /* arithmetic of a step's products, attention's included */
-  size_t arena_bytes;       /* activations and gradients, at most */
+  struct tt_op_time profile[TT_OP_COUNT]; /* of the fastest step */
+  double optimizer;                       /* seconds of AdamW in it */
+  size_t arena_bytes;                     /* activations and gradients, at most */
 };
 /* One step to warm up, then at least 3 and until `seconds` are over. TT_FAILED when a loss or
  * gradient is not finite. */

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include "base/mem.h"
+#include "compute/model_file.h"
 #include "generators/ddpm/denoiser.h"
 #include "predictor/model.h"
 #include "predictor/windows.h"
@@ -159,4 +160,49 @@ struct tt_tensor *bench_model_loss(struct bench_model *model, uint64_t step) {
                                           .eps = model->eps};
   tt_compute_begin(model->compute, true, step);
   return tt_denoiser_loss(model->compute, &model->denoiser, &model->schedule, &batch, NULL);
+}
+
+/* safetensors files here hold floats: all ids are whole numbers far below 2^24. */
+static float *as_floats(const int32_t *ids, const size_t *sizes, size_t n) {
+  float *ret = tt_alloc(n, sizeof *ret);
+  for (size_t i = 0; ret && i < n; i++)
+    ret[i] = sizes ? (float)sizes[i] : (float)ids[i];
+  return ret;
+}
+
+enum tt_status bench_model_dump(struct bench_model *model, const char *path) {
+  const size_t windows = model->shape.windows, events = windows * model->shape.context;
+  const size_t ids_shape[] = {events, CHANNELS}, eps_shape[] = {events, model->shape.width},
+               one = 1;
+  const float loss = tt_tensor_value(bench_model_loss(model, 0));
+  float *ids = as_floats(model->ids, NULL, events * CHANNELS),
+        *targets = as_floats(model->targets, NULL, events),
+        *prefix = as_floats(NULL, model->prefix, windows), *t = as_floats(NULL, model->t, windows);
+  const struct {
+    const char *name;
+    const float *data;
+    const size_t *shape;
+    size_t rank;
+  } tensors[] = {{"batch.ids", ids, ids_shape, 2},        {"batch.targets", targets, &events, 1},
+                 {"batch.prefix", prefix, &windows, 1},   {"batch.t", t, &windows, 1},
+                 {"batch.eps", model->eps, eps_shape, 2}, {"loss", &loss, &one, 1}};
+  const size_t n = sizeof tensors / sizeof *tensors;
+  struct tt_model_writer writer;
+  tt_model_writer_init(&writer);
+  enum tt_status status =
+      ids && targets && prefix && t ? TT_OK : tt_fail(TT_NO_MEMORY, "a batch to write");
+  if (status == TT_OK)
+    status = tt_params_save(bench_model_params(model), "", &writer);
+  for (size_t i = 0; i < n && status == TT_OK; i++)
+    if (tensors[i].data != model->eps || model->shape.kind == BENCH_DENOISER)
+      status = tt_model_writer_add(&writer, tensors[i].name, tensors[i].data, tensors[i].shape,
+                                   tensors[i].rank);
+  if (status == TT_OK)
+    status = tt_model_write(&writer, path);
+  tt_model_writer_release(&writer);
+  tt_free(ids);
+  tt_free(targets);
+  tt_free(prefix);
+  tt_free(t);
+  return status;
 }

@@ -27,5 +27,9 @@ struct tt_compute *bench_model_compute(struct bench_model *model);
 struct tt_params *bench_model_params(struct bench_model *model);
 /* Begins a recorded step and runs it forward. */
 struct tt_tensor *bench_model_loss(struct bench_model *model, uint64_t step);
+/* Writes parameters, batch and the loss as one safetensors file, for the same step elsewhere
+ * (torch_step.py): the parameters under their names, "batch.ids" [events, 6], "batch.targets"
+ * [events], "batch.eps" [events, width], "batch.prefix", "batch.t" [windows], "loss" [1]. */
+enum tt_status bench_model_dump(struct bench_model *model, const char *path);
 
 #endif
