@@ -39,6 +39,7 @@ static void print(bool json) {
                                  F_NUMBER("events_per_second", result.events_per_second),
                                  F_NUMBER("loss", result.loss),
                                  F_NUMBER("val_loss", result.val_loss),
+                                 F_TEXT("precision", result.precision),
                                  F_COUNT("seed", result.seed),
                                  F_END};
   print_fields(fields, json);

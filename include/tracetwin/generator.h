@@ -33,7 +33,9 @@ struct tt_train_options {
 
 struct tt_train_summary {
   char generator[32];
-  char stream[8]; /* "cpu" or "merged" */
+  char stream[8];    /* "cpu" or "merged" */
+  char precision[8]; /* of the matrix products: "bf16" where the CPU computes it, else "f32"; "none"
+                        of a generator that only counts */
   uint64_t context, parameters, steps, seed;
   double events_per_second, loss, val_loss; /* val_loss: NaN without val */
 };

@@ -49,6 +49,7 @@ struct tt_train_result {
   uint64_t steps;
   double events_per_second, seconds;
   double loss, val_loss; /* nats per event or as the generator defines it; NaN: not measured */
+  const char *precision; /* of its products: static "bf16" or "f32"; NULL: none, or not known */
 };
 
 struct tt_generate_config {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/output.h"
+#include "compute/tape.h"
 
 enum { WARMUP = 40, CALIBRATION = 60, CHECKPOINT_SECONDS = 120 };
 static const double FLOOR = 0.05; /* of the learning rate, at the end */
@@ -164,5 +165,6 @@ struct tt_train_result tt_trainer_result(const struct tt_trainer *trainer, size_
                                   .events_per_second =
                                       trainer->seconds > 0 ? events / trainer->seconds : NAN,
                                   .loss = trainer->loss,
-                                  .val_loss = val_loss};
+                                  .val_loss = val_loss,
+                                  .precision = tt_cpu_has_bf16() ? "bf16" : "f32"};
 }

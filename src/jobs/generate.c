@@ -112,6 +112,8 @@ enum tt_status tt_job_train(const struct tt_train_options *options, struct tt_tr
                                    .loss = training.loss,
                                    .val_loss = training.val_loss};
   snprintf(ret->generator, sizeof ret->generator, "%s", name);
+  snprintf(ret->precision, sizeof ret->precision, "%s",
+           training.precision ? training.precision : "none");
   snprintf(ret->stream, sizeof ret->stream, "%s", tt_stream_kind_name(generator->stream));
 cleanup:
   tt_generator_free(generator);

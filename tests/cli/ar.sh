@@ -7,6 +7,9 @@ small=(--generator ar --context 32 --set width=32 --set layers=2 --set heads=2 -
 expect_exit 0 "$TRACETWIN" train -q real/train -o model --val real/val "${small[@]}" --seed 7 --json
 expect_stderr ''
 expect_json generator=ar steps=3 parameters events_per_second loss val_loss seed=7
+precision=f32
+grep -q avx512_bf16 /proc/cpuinfo && precision=bf16
+expect_json precision=$precision
 expect_exit 0 "$TRACETWIN" info model --json
 expect_json kind=model generator=ar steps=3 seed=7
 expect_exit 0 "$TRACETWIN" train real/train -o again --val real/val "${small[@]}" --seed 7
