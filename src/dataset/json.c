@@ -97,6 +97,17 @@ enum tt_status tt_json_get_i64(const json_t *object, const char *key, int64_t *r
   return TT_OK;
 }
 
+enum tt_status tt_json_get_size(const json_t *object, const char *key, size_t low, size_t high,
+                                size_t *ret) {
+  uint64_t value;
+  enum tt_status status = tt_json_get_u64(object, key, &value);
+  if (status == TT_OK && (value < low || value > high))
+    status = tt_fail(TT_BAD_INPUT, "\"%s\" is not within %zu to %zu", key, low, high);
+  if (status == TT_OK)
+    *ret = (size_t)value;
+  return status;
+}
+
 enum tt_status tt_json_get_real(const json_t *object, const char *key, double *ret) {
   const json_t *value = json_object_get(object, key);
   if (!json_is_number(value) || !isfinite(json_number_value(value)))

@@ -23,6 +23,9 @@ bool tt_json_is_u64(const json_t *json, uint64_t *ret);
 
 enum tt_status tt_json_get_u64(const json_t *object, const char *key, uint64_t *ret);
 enum tt_status tt_json_get_i64(const json_t *object, const char *key, int64_t *ret);
+/* An integer within [low, high], SIZE_MAX at most. */
+enum tt_status tt_json_get_size(const json_t *object, const char *key, size_t low, size_t high,
+                                size_t *ret);
 /* Integer or real, finite. */
 enum tt_status tt_json_get_real(const json_t *object, const char *key, double *ret);
 enum tt_status tt_json_get_bool(const json_t *object, const char *key, bool *ret);

@@ -1,10 +1,13 @@
 #include "generators/delay_bins.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/status.h"
 
-enum { SAMPLES = 1 << 20, STRETCH = 4096 };
+enum { SAMPLES = 1 << 20, STRETCH = 4096, POINTS = TT_DELAY_BINS * TT_DELAY_POINTS + 1 };
+static const char TENSOR[] = "dt.quantiles";
 
 static int ascending(const void *a, const void *b) {
   float x = *(const float *)a, y = *(const float *)b;
@@ -14,9 +17,8 @@ static int ascending(const void *a, const void *b) {
 void tt_delay_bins_learn(float *values, size_t n, struct tt_delay_bins *ret) {
   TT_ASSERT(n > 0);
   qsort(values, n, sizeof *values, ascending);
-  const size_t points = TT_DELAY_BINS * TT_DELAY_POINTS;
-  for (size_t i = 0; i <= points; i++)
-    ret->quantile[i] = values[(n - 1) * i / points];
+  for (size_t i = 0; i < POINTS; i++)
+    ret->quantile[i] = values[(n - 1) * i / (POINTS - 1)];
 }
 
 size_t tt_delay_bins_of(const struct tt_delay_bins *bins, float value) {
@@ -74,4 +76,22 @@ enum tt_status tt_delay_bins_fit(const struct tt_vocabulary *vocabulary,
   tt_encoder_free(encoder);
   tt_streams_close(streams);
   return status;
+}
+
+enum tt_status tt_delay_bins_save(const struct tt_delay_bins *bins,
+                                  struct tt_model_writer *writer) {
+  const size_t points = POINTS;
+  return tt_model_writer_add(writer, TENSOR, bins->quantile, &points, 1);
+}
+
+enum tt_status tt_delay_bins_load(const struct tt_model_file *file, struct tt_delay_bins *ret) {
+  const struct tt_model_tensor *q = tt_model_find(file, TENSOR);
+  if (!q || !q->data || q->rank != 1 || q->shape[0] != POINTS)
+    return tt_fail(TT_BAD_INPUT, "%s: no tensor %s of %d numbers", tt_model_path(file), TENSOR,
+                   POINTS);
+  for (size_t i = 0; i < POINTS; i++)
+    if (!isfinite(q->data[i]) || (i && q->data[i] < q->data[i - 1]))
+      return tt_fail(TT_BAD_INPUT, "%s: %s do not ascend at %zu", tt_model_path(file), TENSOR, i);
+  memcpy(ret->quantile, q->data, sizeof ret->quantile);
+  return TT_OK;
 }

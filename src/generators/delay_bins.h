@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/rng.h"
+#include "compute/model_file.h"
 #include "dataset/channels.h"
 
 enum { TT_DELAY_BINS = 64, TT_DELAY_POINTS = 32 /* per bin */ };
@@ -27,5 +28,10 @@ enum tt_status tt_delay_bins_fit(const struct tt_vocabulary *vocabulary,
 size_t tt_delay_bins_of(const struct tt_delay_bins *bins, float value);
 /* A draw from the bin's stretch of the quantile function, linear between its points. */
 float tt_delay_bins_draw(const struct tt_delay_bins *bins, size_t bin, struct tt_rng *rng);
+
+/* As the tensor "dt.quantiles" of a model file; `bins` is borrowed until the file is written. */
+enum tt_status tt_delay_bins_save(const struct tt_delay_bins *bins, struct tt_model_writer *writer);
+/* TT_BAD_INPUT when it isn't there, or its numbers aren't finite and ascending. */
+enum tt_status tt_delay_bins_load(const struct tt_model_file *file, struct tt_delay_bins *ret);
 
 #endif

@@ -15,10 +15,7 @@ static const double FLOOR = 0.05; /* of the learning rate, at the end */
 static double learning_rate(const struct tt_trainer *trainer, uint64_t step) {
   if (step < CALIBRATION || !trainer->total)
     return step < WARMUP ? (double)(step + 1) / WARMUP : 1;
-  if (trainer->total <= CALIBRATION)
-    return 1;
-  double done = (double)(step - CALIBRATION) / (double)(trainer->total - CALIBRATION);
-  return FLOOR + (1 - FLOOR) * 0.5 * (1 + cos(3.14159265358979323846 * done));
+  return tt_schedule_cosine((double)step, CALIBRATION, (double)trainer->total, FLOOR);
 }
 
 static enum tt_status checkpoint_file(const struct tt_trainer *trainer, char **ret) {

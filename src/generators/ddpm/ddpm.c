@@ -256,7 +256,6 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
   const struct tt_denoiser_config *net = &ddpm->denoiser.config;
   struct tt_model_writer writer;
   tt_model_writer_init(&writer);
-  const size_t points = sizeof ddpm->bins.quantile / sizeof *ddpm->bins.quantile;
   /* the contexts: their CPUs, then their ids */
   const size_t n_contexts =
       ddpm->n_contexts * (1 + (ddpm->base.context - ddpm->fresh) * net->n_channels);
@@ -266,7 +265,7 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
   if (status == TT_OK)
     status = tt_params_save(&ddpm->denoiser.params, "", &writer);
   if (status == TT_OK)
-    status = tt_model_writer_add(&writer, "dt.quantiles", ddpm->bins.quantile, &points, 1);
+    status = tt_delay_bins_save(&ddpm->bins, &writer);
   if (status == TT_OK && !integers)
     status = tt_fail(TT_NO_MEMORY, "out of memory");
   if (status == TT_OK) {
@@ -302,30 +301,17 @@ static enum tt_status ddpm_save(const struct tt_generator *generator, const char
   return status;
 }
 
-static enum tt_status get_size(const json_t *object, const char *key, uint64_t low, uint64_t high,
-                               size_t *ret) {
-  uint64_t value;
-  enum tt_status status = tt_json_get_u64(object, key, &value);
-  if (status != TT_OK)
-    return status;
-  if (value < low || value > high)
-    return tt_fail(TT_BAD_INPUT, "model.json: %s is not within %llu to %llu", key,
-                   (unsigned long long)low, (unsigned long long)high);
-  *ret = (size_t)value;
-  return TT_OK;
-}
-
 static enum tt_status load_architecture(struct tt_ddpm *ddpm, const json_t *model,
                                         struct tt_denoiser_config *net) {
   const json_t *architecture = json_object_get(model, "architecture");
   const json_t *sampling = json_object_get(model, "sampling");
   double lambda, signal;
   const char *predict, *sampler;
-  enum tt_status status = get_size(architecture, "width", 16, MAX_WIDTH, &net->width);
+  enum tt_status status = tt_json_get_size(architecture, "width", 16, MAX_WIDTH, &net->width);
   if (status == TT_OK)
-    status = get_size(architecture, "layers", 1, TT_MAX_LAYERS, &net->layers);
+    status = tt_json_get_size(architecture, "layers", 1, TT_MAX_LAYERS, &net->layers);
   if (status == TT_OK)
-    status = get_size(architecture, "heads", 1, 64, &net->heads);
+    status = tt_json_get_size(architecture, "heads", 1, 64, &net->heads);
   if (status == TT_OK)
     status = tt_json_get_real(architecture, "lambda", &lambda);
   if (status == TT_OK)
@@ -335,9 +321,9 @@ static enum tt_status load_architecture(struct tt_ddpm *ddpm, const json_t *mode
   if (status == TT_OK)
     status = tt_json_get_string(sampling, "sampler", &sampler);
   if (status == TT_OK)
-    status = get_size(sampling, "steps", 1, TT_DDPM_STEPS, &ddpm->sample_steps);
+    status = tt_json_get_size(sampling, "steps", 1, TT_DDPM_STEPS, &ddpm->sample_steps);
   if (status == TT_OK)
-    status = get_size(sampling, "fresh", 1, ddpm->base.context / 2, &ddpm->fresh);
+    status = tt_json_get_size(sampling, "fresh", 1, ddpm->base.context / 2, &ddpm->fresh);
   if (status != TT_OK)
     return status;
   if (net->width % (2 * net->heads) != 0 || !(signal > 0) || !(lambda >= 0))
@@ -371,7 +357,6 @@ static enum tt_status load_contexts(struct tt_ddpm *ddpm, const struct tt_model_
 }
 
 static enum tt_status load_tensors(struct tt_ddpm *ddpm, const char *folder) {
-  const size_t points = sizeof ddpm->bins.quantile / sizeof *ddpm->bins.quantile;
   struct tt_model_file *file = NULL;
   char *path = tt_format("%s/model.safetensors", folder);
   enum tt_status status = path ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
@@ -379,16 +364,8 @@ static enum tt_status load_tensors(struct tt_ddpm *ddpm, const char *folder) {
     status = tt_model_open(path, &file);
   if (status == TT_OK)
     status = tt_params_load(&ddpm->denoiser.params, "", file);
-  if (status == TT_OK) {
-    const struct tt_model_tensor *q = tt_model_find(file, "dt.quantiles");
-    if (!q || !q->data || q->rank != 1 || q->shape[0] != points)
-      status = tt_fail(TT_BAD_INPUT, "%s: no tensor dt.quantiles of %zu numbers", path, points);
-    for (size_t i = 0; status == TT_OK && i < points; i++) {
-      if (!isfinite(q->data[i]) || (i && q->data[i] < q->data[i - 1]))
-        status = tt_fail(TT_BAD_INPUT, "%s: dt.quantiles do not ascend at %zu", path, i);
-      ddpm->bins.quantile[i] = q->data[i];
-    }
-  }
+  if (status == TT_OK)
+    status = tt_delay_bins_load(file, &ddpm->bins);
   if (status == TT_OK)
     status = load_contexts(ddpm, file);
   tt_model_close(file);
