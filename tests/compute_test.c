@@ -166,6 +166,73 @@ FORWARD(lstm) {
   return y;
 }
 
+/* ---- convolution: one sequence and several, shorter than the kernel, across tiles ---- */
+#define CONV_VARIANTS 7
+static const struct {
+  size_t batch, length, in, out, kernel, stride;
+  enum tt_act act;
+  bool bias;
+} CONV[CONV_VARIANTS] = {
+    {2, 5, 4, 3, 3, 1, TT_ACT_NONE, true},     {3, 7, 2, 5, 3, 2, TT_ACT_SILU, false},
+    {2, 3, 3, 4, 9, 1, TT_ACT_GELU, true},     {4, 1, 6, 2, 1, 2, TT_ACT_NONE, true},
+    {2, 9, 3, 3, 1, 2, TT_ACT_NONE, false},    {3, 401, 8, 10, 5, 1, TT_ACT_NONE, true},
+    {7, 260, 16, 34, 3, 2, TT_ACT_SILU, true},
+};
+SETUP(conv1d) {
+  const size_t in = CONV[f->variant].in, out = CONV[f->variant].out;
+  fixture_input(f, CONV[f->variant].batch * CONV[f->variant].length, in);
+  struct linear_extra *e = f->extra = calloc(1, sizeof *e);
+  e->w = tt_params_add(&f->params, TT_INIT_ZERO, 0, true, out, CONV[f->variant].kernel * in, "w");
+  if (CONV[f->variant].bias)
+    e->b = tt_params_add(&f->params, TT_INIT_ZERO, 0, false, 1, out, "b");
+}
+FORWARD(conv1d) {
+  struct linear_extra *e = f->extra;
+  struct tt_tensor *y = tt_op_conv1d(c, x[0], CONV[f->variant].batch, CONV[f->variant].kernel,
+                                     CONV[f->variant].stride, e->w, e->b, CONV[f->variant].act);
+  return CONV[f->variant].stride == 1 && x[0]->cols == y->cols ? tt_op_add(c, x[0], y) : y;
+}
+
+static const size_t GROUPED[VARIANTS][4] = {/* batch, length, d, groups */
+                                            {2, 3, 6, 3},
+                                            {1, 2, 5, 1},
+                                            {3, 70, 8, 2},
+                                            {1, 65, 20, 4}};
+SETUP(group_norm) {
+  const size_t *s = GROUPED[f->variant];
+  struct norm_extra *e = f->extra = calloc(1, sizeof *e);
+  fixture_input(f, s[0] * s[1], s[2]);
+  for (size_t i = 0; i < s[0] * s[1] * s[2]; i++) /* a mean that isn't zero */
+    f->inputs[0].data[i] += (float)(i % 4);
+  e->gamma = tt_params_add(&f->params, TT_INIT_ONE, 0, false, 1, s[2], "gamma");
+  e->beta = tt_params_add(&f->params, TT_INIT_ZERO, 0, false, 1, s[2], "beta");
+}
+FORWARD(group_norm) {
+  struct norm_extra *e = f->extra;
+  const size_t *s = GROUPED[f->variant];
+  const enum tt_act act = (enum tt_act[]){TT_ACT_NONE, TT_ACT_GELU, TT_ACT_SILU}[f->variant % 3];
+  struct tt_tensor *y = tt_op_group_norm(c, x[0], s[0], s[3], e->gamma, e->beta, act);
+  return f->variant == 2 ? tt_op_add(c, x[0], y) : y; /* gradient reaches x twice */
+}
+
+/* Lengths of the input and the output of upsample; 3 sequences. */
+static const size_t UPSAMPLED[VARIANTS][2] = {{4, 8}, {1, 1}, {5, 9}, {24, 47}};
+SETUP(upsample) {
+  fixture_input(f, 3 * UPSAMPLED[f->variant][0], 3 + 20 * (size_t)f->variant);
+}
+FORWARD(upsample) {
+  struct tt_tensor *y = tt_op_upsample(c, x[0], 3, UPSAMPLED[f->variant][1]);
+  return f->variant == 1 ? tt_op_add(c, x[0], y) : y;
+}
+SETUP(max_pool) {
+  fixture_input(f, ROWS[f->variant], 3 + (size_t)f->variant);
+}
+FORWARD(max_pool) {
+  const size_t batch = (size_t[]){2, 1, 13, 5}[f->variant];
+  struct tt_tensor *y = tt_op_max_pool(c, x[0], batch);
+  return tt_op_add_rows(c, x[0], y);
+}
+
 /* ---- losses ---- */
 struct loss_extra {
   struct tt_param *w, *b;
@@ -321,6 +388,7 @@ static void prepare(struct fixture *f, size_t op, int variant) {
 static int variants_of(size_t op) {
   return op == TT_OP_attention ? ATTENTION_VARIANTS
          : op == TT_OP_linear  ? LINEAR_VARIANTS
+         : op == TT_OP_conv1d  ? CONV_VARIANTS
                                : VARIANTS;
 }
 
@@ -408,6 +476,37 @@ static void test_attention_cache(void **state) {
   free(got);
 }
 
+/* By hand: zeros beyond the ends, taps in order, every other position; doubling; the first of
+ * equal largest. */
+static void test_conv_values(void **state) {
+  (void)state;
+  struct tt_params params;
+  tt_params_init(&params);
+  struct tt_param *w = tt_params_add(&params, TT_INIT_ZERO, 0, true, 1, 3, "w");
+  assert_int_equal(tt_params_build(&params, 1), TT_OK);
+  memcpy(w->data, (float[]){100, 10, 1}, 3 * sizeof *w->data);
+  tt_params_refresh(&params);
+  struct tt_compute *c;
+  assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
+  tt_compute_begin(c, true, 0);
+  float y[12];
+  struct tt_tensor *x = tt_input_watched(c, (float[]){1, 2, 3, 4, 4, 2}, 6, 1);
+  tt_tensor_read(tt_op_conv1d(c, x, 2, 3, 1, w, NULL, TT_ACT_NONE), y);
+  assert_memory_equal(y, ((float[]){12, 123, 230, 44, 442, 420}), 6 * sizeof *y);
+  tt_tensor_read(tt_op_conv1d(c, x, 2, 3, 2, w, NULL, TT_ACT_NONE), y);
+  assert_memory_equal(y, ((float[]){12, 230, 44, 420}), 4 * sizeof *y);
+  tt_tensor_read(tt_op_upsample(c, x, 2, 5), y);
+  assert_memory_equal(y, ((float[]){1, 1, 2, 2, 3, 4, 4, 4, 4, 2}), 10 * sizeof *y);
+  struct tt_tensor *most = tt_op_max_pool(c, x, 2);
+  tt_tensor_read(most, y);
+  assert_memory_equal(y, ((float[]){3, 4}), 2 * sizeof *y);
+  tt_compute_backward(c, tt_op_mse(c, most, (float[]){0, 0}, NULL));
+  tt_gradient(x, y);
+  assert_memory_equal(y, ((float[]){0, 0, 3, 4, 0, 0}), 6 * sizeof *y);
+  tt_compute_free(c);
+  tt_params_release(&params);
+}
+
 /* Dropout keeps 1-p of the elements, scaled; nothing happens outside training. */
 static void test_dropout(void **state) {
   (void)state;
@@ -461,7 +560,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_gradients),        cmocka_unit_test(test_kernels),
       cmocka_unit_test(test_attention_cache),  cmocka_unit_test(test_dropout),
-      cmocka_unit_test(test_head_loss_values),
+      cmocka_unit_test(test_head_loss_values), cmocka_unit_test(test_conv_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,10 @@ const struct tt_kernels *tt_kernels_dnn(void) {
       .lstm_backward = tt_loop_lstm_backward,
       .attention_forward = tt_loop_attention_forward,
       .attention_backward = tt_loop_attention_backward,
+      .conv1d_forward = tt_loop_conv1d_forward,
+      .conv1d_backward = tt_loop_conv1d_backward,
+      .group_norm_forward = tt_loop_group_norm_forward,
+      .group_norm_backward = tt_loop_group_norm_backward,
       .head_loss = tt_dnn_head_loss,
   };
   return &set;
@@ -48,6 +52,10 @@ const struct tt_kernels *tt_kernels_simd(void) {
       .lstm_backward = tt_loop_lstm_backward,
       .attention_forward = tt_simd_attention_forward,
       .attention_backward = tt_simd_attention_backward,
+      .conv1d_forward = tt_loop_conv1d_forward,
+      .conv1d_backward = tt_loop_conv1d_backward,
+      .group_norm_forward = tt_loop_group_norm_forward,
+      .group_norm_backward = tt_loop_group_norm_backward,
       .head_loss = tt_simd_head_loss,
   };
   return tt_cpu_has_bf16() ? &set : NULL;

@@ -116,6 +116,44 @@ struct tt_k_lstm_backward {
   bool dx_accumulate;
 };
 
+/* See tt_op_conv1d. */
+struct tt_k_conv1d {
+  const struct tt_kernels *products; /* whose linear kernels multiply the unfolded tiles */
+  enum tt_dtype dtype;
+  size_t batch, length, out_length, kernel, stride;
+  const void *x;                 /* [batch * length, in] */
+  const struct tt_param *weight; /* [out, kernel * in] */
+  const float *bias;             /* [out] or NULL */
+  enum tt_act act;
+  void *pre, *y; /* [batch * out_length, out]; pre as in tt_k_linear */
+};
+struct tt_k_conv1d_backward {
+  struct tt_k_conv1d forward;
+  void *dy;           /* [batch * out_length, out], written over */
+  void *dx;           /* [batch * length, in] or NULL */
+  bool dx_accumulate; /* else overwritten */
+  float *weight_grad; /* [out, kernel * in], added to */
+  float *bias_grad;   /* [out] or NULL, added to */
+};
+
+/* See tt_op_group_norm. */
+struct tt_k_group_norm {
+  enum tt_dtype dtype;
+  size_t batch, length, d, groups;
+  const void *x;
+  const float *gamma, *beta; /* [d] */
+  enum tt_act act;
+  void *y;
+  float *mean, *rstd; /* [batch, groups], kept for the backward */
+};
+struct tt_k_group_norm_backward {
+  struct tt_k_group_norm forward;
+  const void *dy;
+  void *dx; /* [batch * length, d] or NULL */
+  bool dx_accumulate;
+  float *dgamma, *dbeta; /* [d], added to */
+};
+
 /* Rows of logits = x W^T + b, never kept: loss[i] = lse - logit[target], and, when dlogits is not
  * NULL, dlogits[i] = coefficient[i] * (softmax - onehot), zero in the padding. */
 struct tt_k_head_loss {
@@ -143,6 +181,10 @@ struct tt_k_head_loss {
   X(attention_backward, struct tt_k_attention_backward)                                            \
   X(lstm_forward, struct tt_k_lstm)                                                                \
   X(lstm_backward, struct tt_k_lstm_backward)                                                      \
+  X(conv1d_forward, struct tt_k_conv1d)                                                            \
+  X(conv1d_backward, struct tt_k_conv1d_backward)                                                  \
+  X(group_norm_forward, struct tt_k_group_norm)                                                    \
+  X(group_norm_backward, struct tt_k_group_norm_backward)                                          \
   X(head_loss, struct tt_k_head_loss)
 
 struct tt_kernels {

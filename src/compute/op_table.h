@@ -10,6 +10,10 @@
   X(embed)                                                                                         \
   X(attention)                                                                                     \
   X(rotary)                                                                                        \
+  X(conv1d)                                                                                        \
+  X(group_norm)                                                                                    \
+  X(upsample)                                                                                      \
+  X(max_pool)                                                                                      \
   X(head_loss)                                                                                     \
   X(lstm)                                                                                          \
   X(cross_entropy)                                                                                 \

@@ -125,6 +125,32 @@ void tt_lstm_state_release(struct tt_lstm_state *state); /* accepts zeroed */
 struct tt_tensor *tt_op_lstm(struct tt_compute *c, struct tt_tensor *x, size_t batch,
                              struct tt_param *weight, struct tt_lstm_state *state);
 
+/* Convolution along each of `batch` sequences, whose positions are the rows, zeros beyond the ends:
+ *   y[b, i, o] = act(bias[o] + sum over taps t and channels j of W[o, t * in + j] x[b, s, j]),
+ *   s = i * stride + t - (kernel - 1) / 2
+ * x: [batch * L, in]; W: [out, kernel * in], a `product` parameter (PyTorch's [out, in, kernel]
+ * with its last two axes exchanged); bias: [1, out] or NULL. kernel is odd, stride 1 or 2; returns
+ * [batch * ceil(L / stride), out]. Products of unfolded tiles (im2col, Chellapilla et al. 2006). */
+struct tt_tensor *tt_op_conv1d(struct tt_compute *c, struct tt_tensor *x, size_t batch,
+                               size_t kernel, size_t stride, struct tt_param *weight,
+                               struct tt_param *bias, enum tt_act act);
+
+/* y = act(norm(x) * gamma + beta), the channels in `groups` equal groups, each normalised over its
+ * channels and all positions of a sequence (Wu & He 2018; epsilon 1e-5). x: [batch * L, d], groups
+ * divides d; gamma, beta: [1, d]. */
+struct tt_tensor *tt_op_group_norm(struct tt_compute *c, struct tt_tensor *x, size_t batch,
+                                   size_t groups, struct tt_param *gamma, struct tt_param *beta,
+                                   enum tt_act act);
+
+/* Every position twice: y[b, i] = x[b, i / 2], i < length, which is 2L or 2L - 1 (what a
+ * convolution of stride 2 took in). x: [batch * L, d] -> [batch * length, d]. */
+struct tt_tensor *tt_op_upsample(struct tt_compute *c, struct tt_tensor *x, size_t batch,
+                                 size_t length);
+
+/* y[b, j] = the largest of x[b, i, j] over the positions i (max-over-time, Collobert et al. 2011);
+ * the gradient goes to the first of equals. x: [batch * L, d] -> [batch, d]. */
+struct tt_tensor *tt_op_max_pool(struct tt_compute *c, struct tt_tensor *x, size_t batch);
+
 /* Mean softmax cross-entropy: sum over rows of w[i] * -log softmax(logits[i])[target[i]] / sum of
  * w. Rows with target < 0 are ignored (weight 0). weights: [rows] or NULL (all 1). normalizer: what
  * to divide by instead of the sum of weights when > 0. [1, 1] f32; 0 when no row counts. */

@@ -13,6 +13,10 @@ void tt_loop_lstm_forward(const struct tt_k_lstm *k);
 void tt_loop_lstm_backward(const struct tt_k_lstm_backward *k);
 void tt_loop_attention_forward(const struct tt_k_attention *k);
 void tt_loop_attention_backward(const struct tt_k_attention_backward *k);
+void tt_loop_conv1d_forward(const struct tt_k_conv1d *k);
+void tt_loop_conv1d_backward(const struct tt_k_conv1d_backward *k);
+void tt_loop_group_norm_forward(const struct tt_k_group_norm *k);
+void tt_loop_group_norm_backward(const struct tt_k_group_norm_backward *k);
 
 /* sums[j] += sum over rows of x[i * stride + j], j < cols. */
 void tt_loop_column_sums(float *sums, const void *x, enum tt_dtype dtype, size_t rows, size_t cols,

@@ -11,7 +11,7 @@
 #include "generators/count_file.h"
 #include "nn/transformer.h"
 
-enum { N_POINTS = TT_DELAY_BINS * TT_DELAY_POINTS + 1, N_LATEST = 3 };
+enum { N_LATEST = 3 };
 
 /* Integers of one start: ids, rows, threads and ages of each CPU, busy flags, latest events, calls
  * and comms of each thread. */
@@ -97,7 +97,7 @@ static enum tt_status add_seen(struct tt_model_writer *writer, const char *colum
 enum { BUFFERS = 5 };
 static enum tt_status add_tensors(const struct tt_system *system, const struct tt_params *params,
                                   struct tt_model_writer *writer, int64_t **buffers) {
-  const size_t events = system->base.events.n, each = start_size(system), points = N_POINTS;
+  const size_t events = system->base.events.n, each = start_size(system);
   int64_t *starts = buffers[0] = tt_alloc(system->n_starts * each, sizeof *starts);
   if (!starts)
     return tt_fail(TT_NO_MEMORY, "out of memory");
@@ -108,7 +108,7 @@ static enum tt_status add_tensors(const struct tt_system *system, const struct t
   if (status == TT_OK)
     status = tt_params_save(params, "", writer);
   if (status == TT_OK)
-    status = tt_model_writer_add(writer, "dt.quantiles", system->bins.quantile, &points, 1);
+    status = tt_delay_bins_save(&system->bins, writer);
   if (status == TT_OK)
     status = tt_count_file_add_ngram(writer, "rets", &system->rets, &buffers[1]);
   if (status == TT_OK)
@@ -156,14 +156,7 @@ enum tt_status tt_system_save(const struct tt_system *system, const struct tt_pa
 
 enum tt_status tt_system_load_measure(const json_t *model, const char *key, uint64_t low,
                                       uint64_t high, size_t *ret) {
-  uint64_t value;
-  enum tt_status status = tt_json_get_u64(json_object_get(model, "architecture"), key, &value);
-  if (status == TT_OK && (value < low || value > high))
-    status = tt_fail(TT_BAD_INPUT, "model.json: %s is not within %llu to %llu", key,
-                     (unsigned long long)low, (unsigned long long)high);
-  if (status == TT_OK)
-    *ret = (size_t)value;
-  return status;
+  return tt_json_get_size(json_object_get(model, "architecture"), key, low, high, ret);
 }
 
 /* The prior is a markov model of the same trace. */
@@ -206,19 +199,6 @@ enum tt_status tt_system_load_settings(struct tt_system *system, const char *fol
   if (status == TT_OK)
     tt_system_set_sizes(system);
   return status;
-}
-
-static enum tt_status load_quantiles(struct tt_system *system, const struct tt_model_file *file) {
-  const struct tt_model_tensor *q = tt_model_find(file, "dt.quantiles");
-  if (!q || !q->data || q->rank != 1 || q->shape[0] != N_POINTS)
-    return tt_fail(TT_BAD_INPUT, "%s: no tensor dt.quantiles of %d numbers", tt_model_path(file),
-                   N_POINTS);
-  for (size_t i = 0; i < N_POINTS; i++) {
-    if (!isfinite(q->data[i]) || (i && q->data[i] < q->data[i - 1]))
-      return tt_fail(TT_BAD_INPUT, "%s: dt.quantiles do not ascend at %zu", tt_model_path(file), i);
-    system->bins.quantile[i] = q->data[i];
-  }
-  return TT_OK;
 }
 
 /* Flags, as 0 and 1; at least one is set. */
@@ -290,7 +270,7 @@ enum tt_status tt_system_load_tensors(struct tt_system *system, struct tt_params
   if (status == TT_OK)
     status = tt_params_load(params, "", file);
   if (status == TT_OK)
-    status = load_quantiles(system, file);
+    status = tt_delay_bins_load(file, &system->bins);
   if (status == TT_OK)
     status = tt_count_file_get_ngram(file, "rets", (uint32_t)system->n_rets, &system->rets);
   if (status == TT_OK)
