@@ -5,18 +5,20 @@
 #include "print.h"
 #include "shared_options.h"
 
-static struct tt_import_options job;
+static struct string_list labels;
+static struct tt_import_options job = {.labels = labels.items};
 static struct tt_dataset_info info;
 
 static const struct option_spec options[] = {
     OUTPUT_OPTION("DATASET", "the dataset's folder", job), FORCE_OPTION(job),
-    OPTION(STRING, 0, "label", "NAME", "workload label stored with the source", &job.label),
+    OPTION(LIST, 0, "label", "NAME", "workload label: once, or once for each TRACE", &labels),
     OPTION(THREADS, 0, "threads", "N", "decoders at a time (default: all CPUs)", &job.threads),
     END_OPTIONS};
 
 static enum tt_status work(const struct call *call) {
   job.inputs = call->operands.items;
   job.n_inputs = call->operands.n;
+  job.n_labels = labels.n;
   job.progress = progress_printer(call->quiet);
   return tt_job_import(&job, &info);
 }

@@ -23,7 +23,10 @@ struct tt_import_options {
   const char *const *inputs; /* [n_inputs] CTF folders, or folders that hold some */
   size_t n_inputs;
   const char *output; /* the dataset's folder */
-  const char *label;  /* workload label stored with every source; NULL: none */
+  /* Workload labels stored with the sources: one for all, or one for each input; n_labels 0: none.
+   * Another number is TT_USAGE. */
+  const char *const *labels;
+  size_t n_labels;
   bool overwrite;
   unsigned threads; /* decoders at a time; 0: as many as CPUs */
   struct tt_progress progress;

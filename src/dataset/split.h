@@ -26,7 +26,9 @@ enum tt_status tt_split_ranges(uint64_t events, double train, double val, double
                                size_t gap_events, struct tt_split_ranges *ret);
 
 /* Writes DIR/train, DIR/val and DIR/test: datasets with the dictionaries, clock and time stamps of
- * the whole, its sources and lost-event gaps sliced. DIR appears whole or not at all. */
+ * the whole, its sources and lost-event gaps sliced. Where sources differ in label, each workload
+ * (sources next to each other with the same label) is split by itself, so that every part holds its
+ * share of each. DIR appears whole or not at all. */
 enum tt_status tt_dataset_split(const struct tt_dataset *dataset, double train, double val,
                                 double test, size_t gap_events, const char *dir, bool overwrite,
                                 uint64_t ret_events[3]);

@@ -85,6 +85,10 @@ static enum tt_status copy_events(struct import *job, struct tt_trace_reader *re
   return status;
 }
 
+static const char *label_of(const struct tt_import_options *options, size_t k) {
+  return options->n_labels == 0 ? "" : options->labels[options->n_labels == 1 ? 0 : k];
+}
+
 static enum tt_status import_one(struct import *job, size_t k) {
   const char *path = job->options->inputs[k];
   struct tt_trace_reader_options reader_options = {.threads = job->options->threads,
@@ -115,7 +119,7 @@ static enum tt_status import_one(struct import *job, size_t k) {
     if (k == 0)
       job->meta.clock_origin_ns = tt_trace_reader_clock_origin(reader);
     status = tt_dataset_meta_add_source(&job->meta, path, tt_trace_reader_format(reader), sha256,
-                                        job->options->label ? job->options->label : "", before,
+                                        label_of(job->options, k), before,
                                         tt_dataset_writer_events(job->writer) - before);
   }
   tt_trace_reader_close(reader);
@@ -133,6 +137,8 @@ enum tt_status tt_job_import(const struct tt_import_options *options, struct tt_
     status = tt_fail(TT_NO_MEMORY, "out of memory");
   if (status == TT_OK && options->n_inputs == 0)
     status = tt_fail(TT_USAGE, "no trace given");
+  if (status == TT_OK && options->n_labels > 1 && options->n_labels != options->n_inputs)
+    status = tt_fail(TT_USAGE, "%zu labels for %zu traces", options->n_labels, options->n_inputs);
   if (status == TT_OK)
     status = tt_dataset_writer_begin(options->output, options->overwrite, &job.writer);
   for (size_t k = 0; k < options->n_inputs && status == TT_OK; k++)

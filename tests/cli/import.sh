@@ -38,6 +38,13 @@ expect_json events=18530 lost_events=0
 expect_exit 0 cat two/dataset.json
 expect_json sources.0.events=9265 sources.1.first=9265 sources.1.path=small sources.0.label=twice \
   sources.1.format=ctf-perf
+expect_exit 0 "$TRACETWIN" import small/trace small -o labelled --label compile --label idle -q
+expect_exit 0 cat labelled/dataset.json
+expect_json sources.0.label=compile sources.1.label=idle sources.1.events=9265
+expect_exit 2 "$TRACETWIN" import small -o no --label compile --label idle
+expect_stderr 'tracetwin import: 2 labels for 1 traces'
+rm -r labelled
+expect_exit 0 cat two/dataset.json
 [[ $(json sources.0.sha256) =~ ^[0-9a-f]{64}$ ]] || fail "no checksum"
 
 # Nothing is overwritten without -f.

@@ -39,3 +39,18 @@ expect_exit 0 "$TRACETWIN" split whole -o small -f --json
 expect_stdout '{"train": 194420, "val": 27774, "test": 55550}'
 diff -r small parts
 expect_files other parts rows small whole
+
+# Two workloads: each gives every part its share, its source and its label.
+small_trace
+"$TRACETWIN" import -q small/trace small/trace small -o mixed --label a --label a --label b
+expect_exit 0 "$TRACETWIN" split mixed -o mixed.split --gap 100 --json
+expect_stdout '{"train": 19176, "val": 2739, "test": 5480}'
+[ "$(second_opinion check mixed.split/train mixed.split/val mixed.split/test | xargs)" = '19176 2739 5480' ] ||
+  fail "numpy does not agree"
+second_opinion csv mixed | sed 1d >rows
+# of workload a, 18530 events, 18330 are kept; of b 9065 of 9265
+cmp <(sed -n '1,12831p; 18531,24875p' rows) <(second_opinion csv mixed.split/train | sed 1d)
+cmp <(sed -n '14865,18530p; 25982,$p' rows) <(second_opinion csv mixed.split/test | sed 1d) ||
+  fail "test is not the end of both"
+expect_exit 0 cat mixed.split/train/dataset.json
+expect_json sources.0.label=a sources.1.label=a sources.2.label=b sources.2.first=12831 sources.2.events=6345
