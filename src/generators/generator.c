@@ -150,6 +150,18 @@ enum tt_status tt_train_option_integer(const struct tt_train_config *config, con
   return TT_OK;
 }
 
+enum tt_status tt_train_option_real(const struct tt_train_config *config, const char *name,
+                                    double low, double high, double fallback, double *ret) {
+  const char *text = tt_train_option_text(config, name, NULL);
+  char *end = NULL;
+  double value = text ? strtod(text, &end) : fallback;
+  if (text && (end == text || *end || !(value >= low && value <= high)))
+    return tt_fail(TT_USAGE, "setting %s: '%s' is not a number within %g to %g", name, text, low,
+                   high);
+  *ret = value;
+  return TT_OK;
+}
+
 /* ---- generating ---- */
 
 struct checked_sink {

@@ -140,5 +140,7 @@ const char *tt_train_option_text(const struct tt_train_config *config, const cha
 enum tt_status tt_train_option_integer(const struct tt_train_config *config, const char *name,
                                        long long low, long long high, long long fallback,
                                        long long *ret);
+enum tt_status tt_train_option_real(const struct tt_train_config *config, const char *name,
+                                    double low, double high, double fallback, double *ret);
 
 #endif

@@ -13,17 +13,18 @@ enum { WARMUP = 40, CALIBRATION = 60, CHECKPOINT_SECONDS = 120 };
 static const double FLOOR = 0.05; /* of the learning rate, at the end */
 
 static double learning_rate(const struct tt_trainer *trainer, uint64_t step) {
-  if (step < CALIBRATION || !trainer->total)
-    return step < WARMUP ? (double)(step + 1) / WARMUP : 1;
-  return tt_schedule_cosine((double)step, CALIBRATION, (double)trainer->total, FLOOR);
+  const uint64_t warmup = trainer->settings.warmup, calibration = trainer->settings.calibration;
+  if (step < calibration || !trainer->total)
+    return step < warmup ? (double)(step + 1) / (double)warmup : 1;
+  return tt_schedule_cosine((double)step, (double)calibration, (double)trainer->total, FLOOR);
 }
 
 static enum tt_status checkpoint_file(const struct tt_trainer *trainer, char **ret) {
-  *ret = tt_format("%s/training.safetensors", trainer->config->checkpoint);
+  *ret = tt_format("%s/%s", trainer->config->checkpoint, trainer->settings.file);
   return *ret ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
 }
 
-static enum tt_status save_checkpoint(struct tt_trainer *trainer) {
+enum tt_status tt_trainer_checkpoint(struct tt_trainer *trainer) {
   if (!trainer->config->checkpoint)
     return TT_OK;
   struct tt_model_writer writer;
@@ -44,6 +45,8 @@ static enum tt_status save_checkpoint(struct tt_trainer *trainer) {
     snprintf(number, sizeof number, "%a", trainer->loss);
     status = tt_model_writer_meta(&writer, "loss", number);
   }
+  if (status == TT_OK && trainer->settings.save)
+    status = trainer->settings.save(trainer->settings.user, &writer);
   if (status == TT_OK)
     status = tt_model_write(&writer, path);
   tt_model_writer_release(&writer);
@@ -71,25 +74,46 @@ static enum tt_status load_checkpoint(struct tt_trainer *trainer) {
     if (!total || sscanf(total, "%llu", &n) != 1 || !loss ||
         sscanf(loss, "%la", &trainer->loss) != 1)
       status = tt_fail(TT_BAD_INPUT, "%s: no cursor in the checkpoint", path);
-    else if (!trainer->config->steps)
+    else if (!trainer->settings.steps)
       trainer->total = n;
   }
+  if (status == TT_OK && trainer->settings.load)
+    status = trainer->settings.load(trainer->settings.user, file);
   trainer->first_step = trainer->optimizer.step;
   tt_model_close(file);
   tt_free(path);
   return status;
 }
 
-enum tt_status tt_trainer_open(const struct tt_train_config *config, struct tt_params *params,
-                               float rate, struct tt_trainer *ret) {
-  *ret = (struct tt_trainer){.config = config, .total = config->steps};
+struct tt_trainer_settings tt_trainer_defaults(const struct tt_train_config *config, float rate) {
+  return (struct tt_trainer_settings){.stage = "train",
+                                      .file = "training.safetensors",
+                                      .steps = config->steps,
+                                      .minutes = config->minutes,
+                                      .resume = config->resume,
+                                      .learning_rate = rate,
+                                      .ema_decay = 0.999f,
+                                      .warmup = WARMUP,
+                                      .calibration = CALIBRATION};
+}
+
+enum tt_status tt_trainer_open_phase(const struct tt_train_config *config,
+                                     const struct tt_trainer_settings *settings,
+                                     struct tt_params *params, struct tt_trainer *ret) {
+  *ret = (struct tt_trainer){.config = config, .settings = *settings, .total = settings->steps};
   struct tt_optimizer_config optimizer = tt_optimizer_defaults();
-  optimizer.learning_rate = rate;
-  optimizer.ema_decay = 0.999f;
+  optimizer.learning_rate = settings->learning_rate;
+  optimizer.ema_decay = settings->ema_decay;
   enum tt_status status = tt_optimizer_init(&ret->optimizer, params, &optimizer);
-  if (status == TT_OK && config->resume)
+  if (status == TT_OK && settings->resume)
     status = load_checkpoint(ret);
   return status;
+}
+
+enum tt_status tt_trainer_open(const struct tt_train_config *config, struct tt_params *params,
+                               float rate, struct tt_trainer *ret) {
+  const struct tt_trainer_settings settings = tt_trainer_defaults(config, rate);
+  return tt_trainer_open_phase(config, &settings, params, ret);
 }
 
 void tt_trainer_close(struct tt_trainer *trainer) {
@@ -104,7 +128,7 @@ static void report(struct tt_trainer *trainer, uint64_t step) {
   trainer->last_report = now;
   uint64_t done = step - trainer->first_step;
   const struct tt_progress_report r = {
-      .stage = "train",
+      .stage = trainer->settings.stage,
       .done = step,
       .total = trainer->total,
       .unit = "steps",
@@ -115,11 +139,11 @@ static void report(struct tt_trainer *trainer, uint64_t step) {
   progress->report(progress->user, &r);
 }
 
-/* Fixes the number of steps that fit a time budget, at step CALIBRATION. */
+/* Fixes the number of steps that fit a time budget, at step `calibration`. */
 static void calibrate(struct tt_trainer *trainer, uint64_t step) {
-  if (trainer->total || step < CALIBRATION)
+  if (trainer->total || step < trainer->settings.calibration)
     return;
-  double spent = tt_seconds() - trainer->begin, budget = trainer->config->minutes * 60;
+  double spent = tt_seconds() - trainer->begin, budget = trainer->settings.minutes * 60;
   double per_step = spent / (double)(step - trainer->first_step);
   double left = budget > spent ? (budget - spent) / per_step : 0;
   trainer->total = step + (uint64_t)left;
@@ -129,7 +153,7 @@ enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *st
   trainer->begin = trainer->last_checkpoint = tt_seconds();
   for (uint64_t step = trainer->first_step; !trainer->total || step < trainer->total; step++) {
     if (tt_interrupted()) {
-      enum tt_status status = save_checkpoint(trainer);
+      enum tt_status status = tt_trainer_checkpoint(trainer);
       return status == TT_OK
                  ? tt_fail(TT_INTERRUPTED, "interrupted at step %llu", (unsigned long long)step)
                  : status;
@@ -143,7 +167,7 @@ enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *st
     calibrate(trainer, step + 1);
     report(trainer, step + 1);
     if (tt_seconds() - trainer->last_checkpoint > CHECKPOINT_SECONDS) {
-      status = save_checkpoint(trainer);
+      status = tt_trainer_checkpoint(trainer);
       if (status != TT_OK)
         return status;
     }

@@ -77,18 +77,6 @@ static void set_channels(const struct tt_ddpm *ddpm, struct tt_denoiser_config *
   net->n_cpus = ddpm->base.stream == TT_STREAM_CPU ? ddpm->base.cpu_limit : 0;
 }
 
-static enum tt_status real_setting(const struct tt_train_config *config, const char *name,
-                                   double low, double high, double fallback, double *ret) {
-  const char *text = tt_train_option_text(config, name, NULL);
-  char *end = NULL;
-  double value = text ? strtod(text, &end) : fallback;
-  if (text && (end == text || *end || !(value >= low && value <= high)))
-    return tt_fail(TT_USAGE, "setting %s: '%s' is not a number within %g to %g", name, text, low,
-                   high);
-  *ret = value;
-  return TT_OK;
-}
-
 static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_config *config,
                                     struct tt_denoiser_config *net) {
   long long width, layers, heads, steps, fresh;
@@ -113,9 +101,9 @@ static enum tt_status read_settings(struct tt_ddpm *ddpm, const struct tt_train_
   if (strcmp(sampler, "ancestral") != 0 && strcmp(sampler, "ddim") != 0)
     return tt_fail(TT_USAGE, "sampler is ancestral or ddim, not '%s'", sampler);
   double lambda = 0, signal = 0;
-  status = real_setting(config, "lambda", 0, 100, 1, &lambda);
+  status = tt_train_option_real(config, "lambda", 0, 100, 1, &lambda);
   if (status == TT_OK)
-    status = real_setting(config, "signal", 1e-3, 10, 0.25, &signal);
+    status = tt_train_option_real(config, "signal", 1e-3, 10, 0.25, &signal);
   if (status != TT_OK)
     return status;
   net->width = (size_t)width;

@@ -143,6 +143,20 @@ enum tt_status tt_markov_index(struct tt_markov *markov);
 enum tt_status tt_markov_generate(const struct tt_generator *generator,
                                   const struct tt_generate_config *config,
                                   const struct tt_event_sink *sink);
+
+/* Event types that come from elsewhere; the counts give all the rest of each event. Streams are
+ * those that have events, in order: 0 .. n - 1. */
+struct tt_markov_events {
+  void *user;
+  /* All streams have begun, each after these real events. */
+  enum tt_status (*begin)(void *user, const struct tt_markov_history *const *histories, size_t n);
+  enum tt_status (*next)(void *user, size_t stream,
+                         uint16_t *ret); /* < events.n, seen in training */
+};
+enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
+                                         const struct tt_markov_events *events,
+                                         const struct tt_generate_config *config,
+                                         const struct tt_event_sink *sink);
 /* calls[n_threads]: which system call each thread is in (TT_MARKOV_NO_CALL, _CALL_UNKNOWN), all
  * unknown; NULL when memory is short. And what an event of the thread does to it. */
 uint32_t *tt_markov_new_calls(const struct tt_markov *markov);

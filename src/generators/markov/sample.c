@@ -18,6 +18,7 @@ struct sampled_stream {
 
 struct sampler {
   const struct tt_markov *markov;
+  const struct tt_markov_events *events; /* NULL: its own */
   struct tt_decoder *decoder;
   struct sampled_stream *streams;  /* [n_streams] those that have events */
   struct tt_markov_recent *recent; /* [cpu_limit] */
@@ -144,12 +145,21 @@ static int64_t draw_ret(const struct tt_markov *markov, uint16_t event, uint32_t
   return ret;
 }
 
-static uint16_t draw_event(const struct tt_markov *markov, const struct tt_ngram_rows *rows,
-                           struct tt_rng *rng) {
+/* The stream's next event type, given who runs. */
+static enum tt_status next_event(struct sampler *sampler, size_t which, uint32_t thread,
+                                 uint32_t call, uint16_t *ret) {
+  const struct tt_markov *markov = sampler->markov;
+  struct sampled_stream *stream = &sampler->streams[which];
+  if (sampler->events)
+    return sampler->events->next(sampler->events->user, which, ret);
+  struct tt_ngram_rows rows;
   int64_t event;
-  bool drawn = tt_backoff_draw(rows->rows, markov->backoff ? rows->n : 1, rng, &event);
+  uint32_t n = stream->history.n, shortest = markov->floor < n ? markov->floor : n;
+  tt_markov_rows(markov, &stream->history, thread, call, shortest, &rows);
+  bool drawn = tt_backoff_draw(rows.rows, markov->backoff ? rows.n : 1, &stream->rng, &event);
   TT_ASSERT(drawn);
-  return (uint16_t)event;
+  *ret = (uint16_t)event;
+  return TT_OK;
 }
 
 static enum tt_status next(void *user, size_t which, struct tt_sample *ret) {
@@ -157,12 +167,13 @@ static enum tt_status next(void *user, size_t which, struct tt_sample *ret) {
   const struct tt_markov *markov = sampler->markov;
   struct sampled_stream *stream = &sampler->streams[which];
   struct tt_markov_history *history = &stream->history;
-  struct tt_ngram_rows rows;
   uint16_t previous = history->events[0], event;
-  uint32_t thread, shortest = markov->floor < history->n ? markov->floor : history->n;
+  uint32_t thread;
+  enum tt_status status;
   if (markov->base.stream == TT_STREAM_MERGED) {
-    tt_markov_rows(markov, history, TT_THREAD_ANY, 0, shortest, &rows);
-    event = draw_event(markov, &rows, &stream->rng);
+    status = next_event(sampler, which, TT_THREAD_ANY, 0, &event);
+    if (status != TT_OK)
+      return status;
     stream->cpu = draw_cpu(markov, stream->cpu, previous, event, &stream->rng);
     thread = settle(sampler, stream, stream->cpu);
   } else {
@@ -172,8 +183,9 @@ static enum tt_status next(void *user, size_t which, struct tt_sample *ret) {
     bool known = false;
     uint32_t call = thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN
                                             : tt_decoder_inside(sampler->decoder, thread, &known);
-    tt_markov_rows(markov, history, thread, known ? call : TT_MARKOV_CALL_UNKNOWN, shortest, &rows);
-    event = draw_event(markov, &rows, &stream->rng);
+    status = next_event(sampler, which, thread, known ? call : TT_MARKOV_CALL_UNKNOWN, &event);
+    if (status != TT_OK)
+      return status;
   }
   uint32_t comm =
       thread == TT_THREAD_ANY ? TT_COMM_NONE : tt_decoder_comm(sampler->decoder, thread);
@@ -203,11 +215,24 @@ static void begin_stream(struct sampler *sampler, size_t which, uint64_t seed) {
       sampler->recent[stream->cpu].events[i] = stream->history.events[i];
 }
 
-enum tt_status tt_markov_generate(const struct tt_generator *generator,
-                                  const struct tt_generate_config *config,
-                                  const struct tt_event_sink *sink) {
-  const struct tt_markov *markov = (const struct tt_markov *)generator;
-  struct sampler sampler = {.markov = markov};
+static enum tt_status begin_events(const struct sampler *sampler) {
+  const struct tt_markov_history **histories = tt_alloc(sampler->n_streams, sizeof *histories);
+  if (!histories)
+    return tt_fail(TT_NO_MEMORY, "%zu streams", sampler->n_streams);
+  for (size_t i = 0; i < sampler->n_streams; i++)
+    histories[i] = &sampler->streams[i].history;
+  enum tt_status status =
+      sampler->events->begin(sampler->events->user, histories, sampler->n_streams);
+  tt_free(histories);
+  return status;
+}
+
+enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
+                                         const struct tt_markov_events *events,
+                                         const struct tt_generate_config *config,
+                                         const struct tt_event_sink *sink) {
+  const struct tt_generator *generator = &markov->base;
+  struct sampler sampler = {.markov = markov, .events = events};
   size_t n_cpus = generator->cpu_limit;
   enum tt_status status;
   int64_t *begin = tt_alloc(markov->n_streams, sizeof *begin);
@@ -224,6 +249,8 @@ enum tt_status tt_markov_generate(const struct tt_generator *generator,
       begin_stream(&sampler, i, config->seed);
   }
   status = tt_decoder_new(&markov->cast, config->seed, &sampler.decoder);
+  if (status == TT_OK && events)
+    status = begin_events(&sampler);
   if (status != TT_OK)
     goto cleanup;
   struct tt_sample_source source = {&sampler, sampler.n_streams, next};
@@ -234,4 +261,10 @@ cleanup:
   tt_free(sampler.recent);
   tt_free(begin);
   return status;
+}
+
+enum tt_status tt_markov_generate(const struct tt_generator *generator,
+                                  const struct tt_generate_config *config,
+                                  const struct tt_event_sink *sink) {
+  return tt_markov_generate_around((const struct tt_markov *)generator, NULL, config, sink);
 }
