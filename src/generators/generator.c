@@ -11,18 +11,23 @@
 #include "dataset/json.h"
 #include "generators/ar/ar.h"
 #include "generators/ddpm/ddpm.h"
+#include "generators/gan/gan.h"
 #include "generators/markov/markov.h"
 #include "generators/rules/rules.h"
 
 #define FORMAT 1 /* of model.json */
 
 /* One line per generator; the first is the default. */
+/* clang-format off */
 static const struct tt_generator_ops *const generators[] = {
     &tt_ar_ops,
     &tt_ddpm_ops,
     &tt_markov_ops,
     &tt_rules_ops,
+    &tt_seqgan_ops,
+    &tt_maligan_ops,
 };
+/* clang-format on */
 
 const struct tt_generator_ops *tt_generator_at(size_t i) {
   return i < sizeof generators / sizeof *generators ? generators[i] : NULL;
