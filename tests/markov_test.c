@@ -184,6 +184,22 @@ static void test_ngram(void **state) {
     double p = tt_backoff_probability(rows.rows, rows.n - 1, w, false, empty[w]);
     assert_false(!(fabs(drawn[w] - p) <= 0.01)); /* 4 standard deviations */
   }
+  /* with weights: each probability times its own, made to sum to 1 */
+  float weights[SYMBOLS];
+  double weighted[SYMBOLS] = {0}, sum = 0;
+  for (uint16_t w = 0; w < SYMBOLS; w++) {
+    weights[w] = w % 3 == 0 ? 0 : w % 3 == 1 ? 1 : 20;
+    sum += (double)weights[w] * tt_backoff_probability(rows.rows, rows.n - 1, w, false, empty[w]);
+  }
+  for (int i = 0; i < n; i++) {
+    int64_t w;
+    assert_true(tt_backoff_draw_weighted(rows.rows, rows.n, weights, &rng, &w));
+    weighted[w] += 1.0 / n;
+  }
+  for (uint16_t w = 0; w < SYMBOLS; w++) {
+    double p = tt_backoff_probability(rows.rows, rows.n - 1, w, false, empty[w]);
+    assert_false(!(fabs(weighted[w] - (double)weights[w] * p / sum) <= 0.01));
+  }
   /* limits: `shortest` leaves out the short contexts; no nodes beyond the maximum */
   rows.n = 0;
   tt_ngram_rows(&ngram, &context, 1, &rows);

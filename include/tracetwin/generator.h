@@ -46,14 +46,27 @@ TT_API enum tt_status tt_job_train(const struct tt_train_options *options,
 struct tt_generate_options {
   const char *model, *output;
   uint64_t events, seed;
+  /* Rare events: "EVENT=K" makes EVENT K times as likely, against the others, wherever it may come;
+   * "EVENT=S" of min_shares finds by trial twins how likely it must be for a share of S of all
+   * events, and fails where that can't be had. At most TT_BOOSTS of both. Only generators that draw
+   * events one by one can; others are TT_USAGE. */
+  const char *const *amplify, *const *min_shares;
+  size_t n_amplify, n_min_shares;
   unsigned threads;
   bool overwrite;
   struct tt_progress progress;
 };
 
+#define TT_BOOSTS 64
+
 struct tt_generate_summary {
   uint64_t events, seed;
   double events_per_second;
+  struct tt_boosted {
+    char event[96];
+    double factor, share; /* how many times as likely; of the twin's events */
+  } boosted[TT_BOOSTS];   /* what was asked for, in that order */
+  size_t n_boosted;
 };
 
 TT_API enum tt_status tt_job_generate(const struct tt_generate_options *options,

@@ -196,6 +196,8 @@ enum tt_status tt_generator_generate(const struct tt_generator *generator,
   struct checked_sink checked = {
       .generator = generator, .inner = sink, .left = config->events, .last_ts = INT64_MIN};
   struct tt_event_sink wrapped = {checked_write, &checked};
+  if (config->boost && !generator->ops->successors)
+    return tt_fail(TT_USAGE, "the generator %s cannot make events likelier", generator->ops->name);
   enum tt_status status = generator->ops->generate(generator, config, &wrapped);
   if (status != TT_OK)
     return tt_fail(status, "while generating with %s", generator->ops->name);

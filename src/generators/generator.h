@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "dataset/dataset.h"
 #include "dataset/streams.h"
+#include "generators/tally.h"
 #include "tracetwin/progress.h"
 
 struct tt_train_option { /* a setting of one generator only: --set NAME=VALUE */
@@ -57,6 +58,9 @@ struct tt_generate_config {
   uint64_t seed;
   int threads; /* 0: all of OpenMP's */
   const struct tt_progress *progress;
+  /* [events] how many times as likely each event shall be, against the others, wherever it may come
+   * (> 0); NULL: as learned. TT_USAGE where the generator has no `successors`. */
+  const float *boost;
 };
 
 /* Where generated events go: in time order, `n` at a time; ids are those of the training dataset's
@@ -85,6 +89,9 @@ struct tt_generator {
 struct tt_generator_ops {
   const char *name;    /* "markov", "ddpm", ... */
   const char *summary; /* one line for --help and docs */
+  /* What followed the event on the same CPU in training (or in the merged stream, where that is
+   * what is generated); NULL: it doesn't heed tt_generate_config.boost. */
+  struct tt_tally_row (*successors)(const struct tt_generator *generator, uint16_t event);
   const char *const
       *options; /* "NAME=DEFAULT: what it does", NULL-terminated; other names are TT_USAGE */
   /* Calls tt_generator_init() on its own allocation, learns, stores it in *ret. On TT_INTERRUPTED a

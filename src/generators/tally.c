@@ -1,5 +1,6 @@
 #include "generators/tally.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,12 +179,16 @@ int64_t tt_tally_draw(const struct tt_tally_row *row, struct tt_rng *rng) {
   return value_at(row, row->n == 1 ? 0 : tt_rng_below(rng, total));
 }
 
+/* The last row that isn't empty, where backing off ends; n: there is none. */
+static size_t last_row(const struct tt_tally_row *rows, size_t n) {
+  while (n > 0 && rows[n - 1].n == 0)
+    n--;
+  return n - 1;
+}
+
 bool tt_backoff_draw(const struct tt_tally_row *rows, size_t n, struct tt_rng *rng, int64_t *ret) {
-  size_t last = n;
-  for (size_t i = 0; i < n; i++)
-    if (rows[i].n)
-      last = i;
-  if (last == n)
+  const size_t last = last_row(rows, n);
+  if (last == SIZE_MAX)
     return false;
   for (size_t i = 0; i < last; i++) {
     uint64_t total = tt_tally_total(&rows[i]);
@@ -195,6 +200,33 @@ bool tt_backoff_draw(const struct tt_tally_row *rows, size_t n, struct tt_rng *r
   }
   *ret = tt_tally_draw(&rows[last], rng);
   return true;
+}
+
+bool tt_backoff_draw_weighted(const struct tt_tally_row *rows, size_t n, const float *weights,
+                              struct tt_rng *rng, int64_t *ret) {
+  const size_t last = last_row(rows, n);
+  if (last == SIZE_MAX)
+    return false;
+  double at = INFINITY;
+  for (int pass = 0; pass < 2; pass++) { /* the sum, then the value where it passes `at` */
+    double keep = 1, so_far = 0;         /* keep: the chance that no row before was drawn from */
+    for (size_t i = 0; i <= last; i++) {
+      if (rows[i].n == 0)
+        continue;
+      const double escape = i < last ? (double)rows[i].n : 0;
+      const double share = keep / ((double)tt_tally_total(&rows[i]) + escape);
+      for (size_t k = 0; k < rows[i].n; k++) {
+        so_far += share * (double)tt_tally_at(&rows[i], k) * (double)weights[rows[i].values[k]];
+        *ret = rows[i].values[k];
+        if (so_far > at)
+          return true;
+      }
+      keep = share * escape;
+    }
+    if (pass == 0)
+      at = tt_rng_uniform(rng) * so_far;
+  }
+  return true; /* rounding: the last value */
 }
 
 double tt_backoff_probability(const struct tt_tally_row *rows, size_t n, int64_t value,

@@ -74,6 +74,9 @@ int64_t tt_tally_draw(const struct tt_tally_row *row, struct tt_rng *rng);
  * rows are passed over. Drawing: the last row that isn't empty doesn't back off; *ret is untouched
  * and false returned when all are empty. Probability: the last backs off to `floor`. */
 bool tt_backoff_draw(const struct tt_tally_row *rows, size_t n, struct tt_rng *rng, int64_t *ret);
+/* The same with P(v) times weights[v] (>= 0, above 0 for some value): all rows are gone through. */
+bool tt_backoff_draw_weighted(const struct tt_tally_row *rows, size_t n, const float *weights,
+                              struct tt_rng *rng, int64_t *ret);
 /* leave_out: one observation of `value` in every row is to be taken out first (leave-one-out). */
 double tt_backoff_probability(const struct tt_tally_row *rows, size_t n, int64_t value,
                               bool leave_out, double floor);

@@ -9,6 +9,7 @@
 #include "base/output.h"
 #include "dataset/channels.h"
 #include "dataset/streams.h"
+#include "jobs/boost.h"
 #include "jobs/jobs.h"
 
 const char *tt_generator_name(size_t i) {
@@ -124,14 +125,21 @@ cleanup:
   return status;
 }
 
+struct twin {
+  struct tt_dataset_writer *writer;
+  struct tt_boost boost;
+};
+
 static enum tt_status append(void *user, const struct tt_event *events, size_t n) {
-  return tt_dataset_writer_append(user, events, n);
+  struct twin *twin = user;
+  tt_boost_count(&twin->boost, events, n);
+  return tt_dataset_writer_append(twin->writer, events, n);
 }
 
 enum tt_status tt_job_generate(const struct tt_generate_options *options,
                                struct tt_generate_summary *ret) {
   struct tt_generator *generator = NULL;
-  struct tt_dataset_writer *writer = NULL;
+  struct twin twin = {0};
   struct tt_dataset_meta meta;
   tt_dataset_meta_init(&meta);
   tt_jobs_use_threads(options->threads);
@@ -139,32 +147,43 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
   enum tt_status status = tt_generator_load(options->model, &generator);
   if (status != TT_OK)
     goto cleanup;
+  status = tt_boost_parse(options, generator, &twin.boost);
+  if (status != TT_OK)
+    goto cleanup;
   status = tt_generator_meta(generator, options->model, options->events, options->seed, &meta);
   if (status != TT_OK)
     goto cleanup;
-  status = tt_dataset_writer_begin(options->output, options->overwrite, &writer);
+  status = tt_dataset_writer_begin(options->output, options->overwrite, &twin.writer);
   if (status != TT_OK)
     goto cleanup;
-  begin = tt_seconds();
   const struct tt_generate_config config = {.events = options->events,
                                             .seed = options->seed,
                                             .threads = (int)options->threads,
-                                            .progress = &options->progress};
-  const struct tt_event_sink sink = {append, writer};
+                                            .progress = &options->progress,
+                                            .boost = twin.boost.factors};
+  const struct tt_event_sink sink = {append, &twin};
+  status = tt_boost_fit(&twin.boost, generator, &config);
+  if (status != TT_OK)
+    goto cleanup;
+  begin = tt_seconds();
   status = tt_generator_generate(generator, &config, &sink);
+  if (status == TT_OK)
+    status = tt_boost_satisfied(&twin.boost, generator, options->events);
   if (status != TT_OK)
     goto cleanup;
   double seconds = tt_seconds() - begin;
-  status = tt_dataset_writer_finish(writer, &meta);
-  writer = NULL;
+  status = tt_dataset_writer_finish(twin.writer, &meta);
+  twin.writer = NULL;
   if (status != TT_OK)
     goto cleanup;
   *ret = (struct tt_generate_summary){.events = options->events,
                                       .seed = options->seed,
                                       .events_per_second =
                                           seconds > 0 ? (double)options->events / seconds : NAN};
+  tt_boost_summarise(&twin.boost, generator, options->events, ret);
 cleanup:
-  tt_dataset_writer_abort(writer);
+  tt_dataset_writer_abort(twin.writer);
+  tt_boost_release(&twin.boost);
   tt_dataset_meta_release(&meta);
   tt_generator_free(generator);
   return status;

@@ -103,6 +103,14 @@ void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_histo
     tt_ngram_rows(&markov->common, &common, 0, ret);
 }
 
+struct tt_tally_row tt_markov_successors(const struct tt_generator *generator, uint16_t event) {
+  const struct tt_markov *markov = (const struct tt_markov *)generator;
+  const struct tt_ngram_context context = {.symbols = {event}, .n = 1};
+  struct tt_ngram_rows rows = {.n = 0};
+  tt_ngram_rows(&markov->common, &context, 1, &rows);
+  return rows.n ? rows.rows[0] : (struct tt_tally_row){0};
+}
+
 uint32_t *tt_markov_new_calls(const struct tt_markov *markov) {
   uint32_t *calls = tt_alloc(markov->cast.n_threads, sizeof *calls);
   for (size_t i = 0; calls && i < markov->cast.n_threads; i++)

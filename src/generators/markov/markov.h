@@ -140,6 +140,8 @@ static inline void tt_markov_push(struct tt_markov_history *history, uint16_t ev
 enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_config *config);
 /* Builds what is derived, checking that ids of the counts are in range (TT_BAD_INPUT). */
 enum tt_status tt_markov_index(struct tt_markov *markov);
+/* What followed the event, as tt_generator_ops.successors: nothing where it ended the trace. */
+struct tt_tally_row tt_markov_successors(const struct tt_generator *generator, uint16_t event);
 enum tt_status tt_markov_generate(const struct tt_generator *generator,
                                   const struct tt_generate_config *config,
                                   const struct tt_event_sink *sink);

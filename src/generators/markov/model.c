@@ -289,6 +289,7 @@ cleanup:
 const struct tt_generator_ops tt_markov_ops = {
     .name = "markov",
     .summary = "order-k n-gram with back-off per CPU, all channels conditional on it: counts only",
+    .successors = tt_markov_successors,
     .options = options,
     .train = train,
     .generate = tt_markov_generate,

@@ -23,6 +23,7 @@ struct sampler {
   struct sampled_stream *streams;  /* [n_streams] those that have events */
   struct tt_markov_recent *recent; /* [cpu_limit] */
   size_t n_streams;
+  const float *boost; /* of tt_generate_config */
 };
 
 /* ---- threads ---- */
@@ -156,7 +157,10 @@ static enum tt_status next_event(struct sampler *sampler, size_t which, uint32_t
   int64_t event;
   uint32_t n = stream->history.n, shortest = markov->floor < n ? markov->floor : n;
   tt_markov_rows(markov, &stream->history, thread, call, shortest, &rows);
-  bool drawn = tt_backoff_draw(rows.rows, markov->backoff ? rows.n : 1, &stream->rng, &event);
+  const size_t levels = markov->backoff ? rows.n : 1;
+  bool drawn = sampler->boost ? tt_backoff_draw_weighted(rows.rows, levels, sampler->boost,
+                                                         &stream->rng, &event)
+                              : tt_backoff_draw(rows.rows, levels, &stream->rng, &event);
   TT_ASSERT(drawn);
   *ret = (uint16_t)event;
   return TT_OK;
@@ -232,7 +236,7 @@ enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
                                          const struct tt_generate_config *config,
                                          const struct tt_event_sink *sink) {
   const struct tt_generator *generator = &markov->base;
-  struct sampler sampler = {.markov = markov, .events = events};
+  struct sampler sampler = {.markov = markov, .events = events, .boost = config->boost};
   size_t n_cpus = generator->cpu_limit;
   enum tt_status status;
   int64_t *begin = tt_alloc(markov->n_streams, sizeof *begin);

@@ -53,8 +53,7 @@ static struct tt_tally_row row_of(const struct tt_ngram *ngram, struct tt_ngram_
 }
 
 struct tt_tally_row tt_system_successors(const struct tt_system *system, uint16_t previous) {
-  return row_of(&tt_system_markov(system)->common, (struct tt_ngram_context){.symbols = {previous}},
-                1);
+  return tt_markov_successors(system->prior, previous);
 }
 
 struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint32_t thread) {
