@@ -362,6 +362,13 @@ SETUP(slice) {
 FORWARD(slice) {
   return tt_op_mul(c, tt_op_slice(c, x[0], 1, 3), tt_op_slice(c, x[0], 4, 3));
 }
+SETUP(gather) {
+  fixture_input(f, ROWS[f->variant], 7);
+}
+FORWARD(gather) {
+  const uint32_t last = (uint32_t)x[0]->rows - 1, rows[] = {last, 0, last, last / 2, 0};
+  return tt_op_mul(c, tt_op_gather(c, x[0], rows, 4), tt_op_gather(c, x[0], rows + 1, 4));
+}
 #define setup_sum one_input
 FORWARD(sum) {
   float zero[700] = {0};

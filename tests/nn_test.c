@@ -162,16 +162,18 @@ static void test_caches(void **state) {
 /* ---- sequences that advance at their own pace give what each would alone ---- */
 static void test_rings(void **state) {
   (void)state;
-  enum { S = 3, L = 40, D = 32, WINDOW = 12 };
-  for (int rotary = 0; rotary < 2; rotary++) {
+  enum { S = 3, L = 40, D = 32, WINDOW = 12, TOGETHER = 5 };
+  for (int variant = 0; variant < 4; variant++) {
+    const bool rotary = variant % 2;
+    const size_t together = variant < 2 ? 1 : TOGETHER;
     struct tt_params params;
     tt_params_init(&params);
     struct tt_transformer t;
     tt_transformer_init(
         &t, &params, "net",
-        &(struct tt_transformer_config){.d = D, .heads = 2, .layers = 3, .rotary = rotary == 1});
+        &(struct tt_transformer_config){.d = D, .heads = 2, .layers = 3, .rotary = rotary});
     assert_int_equal(tt_params_build(&params, 5), TT_OK);
-    static float x[S * L * D], want[S * L * D], row[S * D], got[S * D];
+    static float x[S * L * D], want[S * L * D], row[S * TOGETHER * D], got[S * TOGETHER * D];
     struct tt_rng rng;
     tt_rng_init(&rng, 1, 1);
     for (size_t i = 0; i < S * L * D; i++)
@@ -184,14 +186,16 @@ static void test_rings(void **state) {
     tt_tensor_read(tt_transformer_forward(c, &t, tt_input(c, x, S * L, D), &spec, NULL, NULL),
                    want);
     struct tt_transformer_rings rings;
-    assert_int_equal(tt_transformer_rings_create(&t, S, WINDOW, &rings), TT_OK);
+    assert_int_equal(tt_transformer_rings_create(&t, S, WINDOW, together, &rings), TT_OK);
     uint64_t at[S] = {0};
     for (size_t step = 0; at[0] + at[1] + at[2] < S * L; step++) {
-      uint32_t slots[S];
-      uint64_t positions[S];
+      uint32_t slots[S * TOGETHER];
+      uint64_t positions[S * TOGETHER];
       size_t n = 0;
-      for (uint32_t s = S; s-- > 0;) /* at rates of 1, 1/2 and 1/3 */
-        if (at[s] < L && step % (s + 1) == 0) {
+      for (uint32_t s = S; s-- > 0;) /* at rates of 1, 1/2 and 1/3, by 1 to `together` */
+        for (size_t k = 0; k <= (step + s) % together; k++) {
+          if (at[s] >= L || step % (s + 1) != 0)
+            break;
           memcpy(row + n * D, x + (s * L + at[s]) * D, D * sizeof *x);
           slots[n] = s;
           positions[n++] = at[s]++;

@@ -28,6 +28,7 @@
   X(axpby)                                                                                         \
   X(concat)                                                                                        \
   X(slice)                                                                                         \
+  X(gather)                                                                                        \
   X(sum)
 
 enum tt_op {

@@ -85,19 +85,21 @@ struct tt_tensor *tt_op_attention_cached(struct tt_compute *c, struct tt_tensor 
                                          const struct tt_attention_spec *spec,
                                          struct tt_kv_cache *cache);
 
-/* Keys and values of many sequences that advance one position at a time, each at its own pace: the
- * last `window` positions of each, in a ring. One per layer. f32 whatever the compute dtype. */
+/* Keys and values of many sequences that advance by a few positions at a time, each at its own
+ * pace: the last positions of each, in a ring. One per layer. f32 whatever the compute dtype. */
 struct tt_kv_rings {
-  size_t slots, window, d;
-  float *keys, *values; /* [slots, window, d] */
+  size_t slots, window, capacity, d;
+  float *keys, *values; /* [slots, capacity, d] */
 };
-enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t d, struct tt_kv_rings *ret);
+/* together >= 1: the most new positions of one sequence per call below. */
+enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
+                                  struct tt_kv_rings *ret);
 void tt_kv_rings_release(struct tt_kv_rings *rings);
-/* Inference, one new position of n different sequences: row i of qkv [n, 3d] is position
- * positions[i] of sequence slots[i]. Rotates queries and keys (rotary: as tt_op_rotary), appends,
- * and attends to the last `window` positions, itself included: what tt_op_rotary and
- * tt_op_attention under TT_MASK_WINDOW give for a whole sequence. Positions of a sequence come in
- * order from 0. */
+/* Inference: row i of qkv [n, 3d] is the new position positions[i] of sequence slots[i]; new
+ * positions of one sequence are consecutive rows (so that its ring is read from memory once).
+ * Rotates queries and keys (rotary: as tt_op_rotary), appends, and attends to the last `window`
+ * positions, itself included: what tt_op_rotary and tt_op_attention under TT_MASK_WINDOW give for a
+ * whole sequence. Positions of a sequence come in order from 0. */
 struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *qkv, size_t heads,
                                         bool rotary, struct tt_kv_rings *rings,
                                         const uint32_t *slots, const uint64_t *positions);
@@ -190,6 +192,9 @@ struct tt_tensor *tt_op_axpby(struct tt_compute *c, struct tt_tensor *x, struct 
 /* Columns of all parts side by side; rows equal. */
 struct tt_tensor *tt_op_concat(struct tt_compute *c, struct tt_tensor *const *parts, size_t n);
 struct tt_tensor *tt_op_slice(struct tt_compute *c, struct tt_tensor *x, size_t first, size_t cols);
+/* y[i] = x[rows[i]] for i < n, n >= 1; a row may be taken any number of times. */
+struct tt_tensor *tt_op_gather(struct tt_compute *c, struct tt_tensor *x, const uint32_t *rows,
+                               size_t n);
 /* sum over k of factor[k] * part[k], all [1, 1] f32: the total loss. factors NULL: all 1. */
 struct tt_tensor *tt_op_sum(struct tt_compute *c, struct tt_tensor *const *parts,
                             const float *factors, size_t n);

@@ -52,10 +52,11 @@ struct tt_transformer_rings { /* one per layer, for sampling sequences at their 
   size_t n;
 };
 enum tt_status tt_transformer_rings_create(const struct tt_transformer *transformer, size_t slots,
-                                           size_t window, struct tt_transformer_rings *ret);
+                                           size_t window, size_t together,
+                                           struct tt_transformer_rings *ret);
 void tt_transformer_rings_release(struct tt_transformer_rings *rings);
-/* Inference without conditioning: one new position each of x->rows different sequences (slots,
- * positions: as tt_op_attention_rings). x: [n, d] -> [n, d], normed. */
+/* Inference without conditioning: new positions of many sequences, at most `together` of each
+ * (slots, positions: as tt_op_attention_rings). x: [n, d] -> [n, d], normed. */
 struct tt_tensor *tt_transformer_step(struct tt_compute *c,
                                       const struct tt_transformer *transformer, struct tt_tensor *x,
                                       struct tt_transformer_rings *rings, const uint32_t *slots,

@@ -76,7 +76,7 @@ enum tt_status tt_ar_generate(const struct tt_generator *generator,
   if (status == TT_OK)
     status = tt_transformer_rings_create(&ar->network.body,
                                          sampler.replicas.n_replicas * sampler.replicas.n_cpus,
-                                         ar->network.window, &sampler.rings);
+                                         ar->network.window, 1, &sampler.rings);
   if (status == TT_OK)
     status = tt_replicas_run(&sampler.replicas, &ops, &sampler, sink);
   tt_transformer_rings_release(&sampler.rings);
