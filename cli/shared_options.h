@@ -17,8 +17,8 @@
 
 /* How a generator is trained; `settings` is a string_list. */
 #define MODEL_OPTIONS(job, settings)                                                               \
-  OPTION(STRING, 0, "generator", "NAME", "ar (default), ddpm, markov, rules, seqgan, maligan",     \
-         &(job).generator),                                                                        \
+  OPTION(STRING, 0, "generator", "NAME",                                                           \
+         "ar (default), masked, ddpm, markov, rules, seqgan, maligan", &(job).generator),          \
       OPTION(STRING, 0, "backbone", "NAME", "ddpm: transformer", &(job).backbone),                 \
       OPTION(COUNT, 0, "context", "L",                                                             \
              "events per window (ddpm 64-4096, others 8-4096); markov: order (1-6)",               \

@@ -13,6 +13,7 @@
 #include "generators/ddpm/ddpm.h"
 #include "generators/gan/gan.h"
 #include "generators/markov/markov.h"
+#include "generators/masked/masked.h"
 #include "generators/rules/rules.h"
 
 #define FORMAT 1 /* of model.json */
@@ -21,6 +22,7 @@
 /* clang-format off */
 static const struct tt_generator_ops *const generators[] = {
     &tt_ar_ops,
+    &tt_masked_ops,
     &tt_ddpm_ops,
     &tt_markov_ops,
     &tt_rules_ops,

@@ -11,8 +11,14 @@ struct sampler {
 
 static const float *see_rows(struct sampler *sampler, struct tt_tensor **ret_hidden) {
   struct tt_replicas *s = &sampler->replicas;
+  uint32_t *slots = tt_arena(s->compute, s->n, sizeof *slots);
+  uint64_t *positions = tt_arena(s->compute, s->n, sizeof *positions);
+  for (size_t i = 0; i < s->n; i++) {
+    slots[i] = (uint32_t)tt_replica_slot(s, &s->rows[i]);
+    positions[i] = tt_replica_stream(&s->rows[i])->position++;
+  }
   return tt_ar_network_events(s->compute, &sampler->ar->network, &sampler->rings, s->ids, s->n,
-                              s->slots, s->positions, ret_hidden);
+                              slots, positions, ret_hidden);
 }
 
 static void see(void *user) {
@@ -61,7 +67,6 @@ static void step(void *user, size_t n) {
     struct tt_replica *replica = &s->replicas[r];
     const size_t cpu = tt_replica_choose_cpu(s, replica);
     tt_replica_advance(s, replica, cpu, r, &replica->events[replica->made++]);
-    tt_replica_place(s, replica, cpu, r);
   }
   draw(sampler);
 }

@@ -170,12 +170,6 @@ static void tell_thread(const struct tt_replicas *s, uint32_t thread, struct tt_
   row->call = known ? row->replica->state.calls[thread] : TT_MARKOV_CALL_UNKNOWN;
 }
 
-void tt_replica_place(struct tt_replicas *s, const struct tt_replica *replica, size_t cpu,
-                      size_t i) {
-  s->slots[i] = (uint32_t)tt_replica_slot(s, replica, cpu);
-  s->positions[i] = replica->streams[cpu].position++;
-}
-
 static void remember(struct tt_stream_state *stream, uint16_t event) {
   tt_markov_push(&stream->history, event);
   tt_markov_remember(&stream->recent, event);
@@ -197,20 +191,13 @@ static void settle(const struct tt_replicas *s, struct tt_replica *replica,
   tell_thread(s, thread, row);
 }
 
-/* The events that may come next in the merged trace; NULL: any. */
-static const bool *successors_of(const struct tt_replicas *s, const struct tt_replica *replica) {
+const bool *tt_replica_successors(const struct tt_replicas *s, const struct tt_replica *replica) {
   const int32_t latest = replica->state.latest;
   return latest < 0 ? NULL : s->system->follows + (size_t)latest * s->system->base.events.n;
 }
 
-bool tt_replica_may_follow(const struct tt_replicas *s, const struct tt_replica *replica,
-                           size_t cpu) {
-  const bool *follows = successors_of(s, replica);
-  return !follows || follows[replica->streams[cpu].pending.event];
-}
-
 size_t tt_replica_choose_cpu(const struct tt_replicas *s, struct tt_replica *replica) {
-  const bool *follows = successors_of(s, replica);
+  const bool *follows = tt_replica_successors(s, replica);
   size_t first = SIZE_MAX, best = SIZE_MAX;
   for (size_t k = 0; k < s->n_cpus; k++) {
     const struct tt_stream_state *stream = &replica->streams[k];
@@ -268,7 +255,7 @@ static void add_past(struct tt_replicas *s, struct tt_replica *replica,
   const int32_t *ids = start->ids + (cpu * TT_SYSTEM_START_ROWS + at) * TT_SYSTEM_INPUTS;
   memcpy(s->ids + s->n * TT_SYSTEM_INPUTS, ids, TT_SYSTEM_INPUTS * sizeof *ids);
   remember(&replica->streams[cpu], (uint16_t)ids[TT_SYSTEM_event]);
-  tt_replica_place(s, replica, cpu, s->n++);
+  s->n++;
 }
 
 /* Puts a start's rows [at] of every CPU that has more than one left into the batch. */
@@ -277,8 +264,10 @@ static void gather_past(struct tt_replicas *s, const struct tt_system_start *con
   s->n = 0;
   for (size_t r = 0; r < s->n_replicas; r++)
     for (size_t cpu = 0; cpu < s->n_cpus; cpu++)
-      if (at + 1 < starts[r]->rows[cpu])
+      if (at + 1 < starts[r]->rows[cpu]) {
+        s->rows[s->n] = (struct tt_replica_row){.replica = &s->replicas[r], .cpu = (uint16_t)cpu};
         add_past(s, &s->replicas[r], starts[r], cpu, at);
+      }
 }
 
 static enum tt_status begin_replica(const struct tt_replicas *s, struct tt_replica *replica,
@@ -333,7 +322,7 @@ static void begin_streams(struct tt_replicas *s, const struct tt_system_start *c
       for (size_t k = 0; k < TT_SYSTEM_INPUTS; k++)
         ids[k] = -1;
       ids[TT_SYSTEM_cpu] = (int32_t)cpu;
-      tt_replica_place(s, replica, cpu, s->n++);
+      s->n++;
     }
 }
 
@@ -384,9 +373,7 @@ enum tt_status tt_replicas_init(struct tt_replicas *s, const struct tt_system *s
   s->rows = tt_alloc(slots, sizeof *s->rows);
   s->ids = tt_alloc(slots * TT_SYSTEM_INPUTS, sizeof *s->ids);
   s->drawn = tt_alloc(slots, sizeof *s->drawn);
-  s->slots = tt_alloc(slots, sizeof *s->slots);
-  s->positions = tt_alloc(slots, sizeof *s->positions);
-  if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn || !s->slots || !s->positions)
+  if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn)
     return tt_fail(TT_NO_MEMORY, "%zu replicas of %zu CPUs", s->n_replicas, s->n_cpus);
   for (size_t i = 0; i < s->n_cpus * system->base.events.n; i++)
     s->active[i / system->base.events.n] |= system->on_cpu[i];
@@ -416,8 +403,6 @@ void tt_replicas_release(struct tt_replicas *s) {
   tt_free(s->rows);
   tt_free(s->ids);
   tt_free(s->drawn);
-  tt_free(s->slots);
-  tt_free(s->positions);
 }
 
 static bool all_made(const struct tt_replicas *s, size_t n) {

@@ -53,14 +53,12 @@ struct tt_replicas {
   /* a batch: at most n_replicas * n_cpus rows */
   struct tt_replica_row *rows;
   int32_t *ids, *drawn; /* ids: [rows, TT_SYSTEM_INPUTS] */
-  uint32_t *slots;
-  uint64_t *positions;
   size_t n;
 };
 
 /* What a generator does of it. */
 struct tt_replica_ops {
-  /* Lets the network see the batch's rows (ids, slots, positions): the streams' past. */
+  /* Lets the network see the batch's rows: each is its stream's next. */
   void (*see)(void *user);
   /* Draws the pending event of each row of the batch, of which it is told what happened last. */
   void (*draw)(void *user);
@@ -83,20 +81,21 @@ enum tt_status tt_replicas_run(struct tt_replicas *replicas, const struct tt_rep
 /* The CPU whose event comes next: the earliest, unless the merged trace never had it right after
  * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes wait. */
 size_t tt_replica_choose_cpu(const struct tt_replicas *replicas, struct tt_replica *replica);
-/* True when the merged trace had the CPU's pending event right after the replica's last one. */
-bool tt_replica_may_follow(const struct tt_replicas *replicas, const struct tt_replica *replica,
-                           size_t cpu);
+/* [n_events] those that the merged trace ever had right after the replica's last one; NULL: nothing
+ * happened yet. */
+const bool *tt_replica_successors(const struct tt_replicas *replicas,
+                                  const struct tt_replica *replica);
 /* Lets the CPU's pending event happen: *ret is it. Who runs from now on is chosen where it is open;
  * what is known then goes into row i of the batch. */
 void tt_replica_advance(struct tt_replicas *replicas, struct tt_replica *replica, size_t cpu,
                         size_t i, struct tt_event *ret);
-/* The CPU's next position goes to row i of the batch. */
-void tt_replica_place(struct tt_replicas *replicas, const struct tt_replica *replica, size_t cpu,
-                      size_t i);
-/* The row's ring, and its stream among all. */
+/* The row's stream among all, and its ring. */
 static inline size_t tt_replica_slot(const struct tt_replicas *replicas,
-                                     const struct tt_replica *replica, size_t cpu) {
-  return (size_t)(replica - replicas->replicas) * replicas->n_cpus + cpu;
+                                     const struct tt_replica_row *row) {
+  return (size_t)(row->replica - replicas->replicas) * replicas->n_cpus + row->cpu;
+}
+static inline struct tt_stream_state *tt_replica_stream(const struct tt_replica_row *row) {
+  return &row->replica->streams[row->cpu];
 }
 
 /* ---- drawing ---- */

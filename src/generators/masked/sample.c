@@ -1,0 +1,348 @@
+/* Sampling (system/replicas.h): a stream's events are drawn a block at a time, when the block
+ * before has happened and its thread is known; an event's return value and delay, when the event
+ * before has happened. A step lets one event of every replica happen; of the streams whose blocks
+ * are over, the encoder sees the events of these, the decoder draws the next, some places per pass.
+ *
+ * Remasking (after Wang et al. 2025, ReMDM: what turns out wrong is masked again and drawn anew):
+ * what other CPUs do meanwhile isn't known when a block is drawn. Where its next event would come
+ * right after one of another CPU that it never followed in the merged trace, the rest of the block
+ * is masked again and drawn anew, beginning with an event that did. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "generators/masked/masked.h"
+#include "generators/system/replicas.h"
+
+struct unit { /* a stream's block; its arrays are parts of all streams' */
+  struct tt_masked_block block;
+  size_t n, at;                   /* events of the block; that which is pending */
+  size_t seen;                    /* events that happened and the encoder hasn't seen */
+  size_t tries;                   /* to draw the pending event anew */
+  int64_t before;                 /* ts of the stream's last event */
+  struct tt_replica_row row;      /* who runs */
+  int32_t *ids;                   /* [block, TT_SYSTEM_INPUTS] of what happened in the block */
+  int32_t last[TT_SYSTEM_INPUTS]; /* of the last event */
+  float *context;                 /* [width] h before the block */
+  float *decoded;                 /* [block, width] of the whole block */
+  const bool *first; /* [n_events] what the next block is to begin with; NULL: anything */
+  struct tt_masked_block_scratch *scratch;
+};
+
+struct sampler {
+  const struct tt_masked *masked;
+  struct tt_replicas replicas;
+  struct tt_transformer_rings rings;
+  struct unit *units; /* [slots] */
+  size_t n_units;
+  int32_t *ids;
+  float *contexts, *decoded;
+  struct unit **due, **open; /* [slots] whose blocks are to be drawn; that aren't all revealed */
+  size_t n_due;
+};
+
+static struct unit *unit_of(const struct sampler *sampler, const struct tt_replica_row *row) {
+  return &sampler->units[tt_replica_slot(&sampler->replicas, row)];
+}
+
+/* ---- the encoder ---- */
+
+/* What is known after the last event of the batch's row i goes to its stream. */
+static struct unit *note(struct sampler *sampler, size_t i) {
+  const struct tt_replicas *s = &sampler->replicas;
+  struct unit *unit = unit_of(sampler, &s->rows[i]);
+  memcpy(unit->last, s->ids + i * TT_SYSTEM_INPUTS, sizeof unit->last);
+  memcpy(unit->ids + unit->seen++ * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
+  unit->row = s->rows[i];
+  return unit;
+}
+
+/* Lets the encoder see what happened in the streams that are due: their contexts are up to date. */
+static void encode(struct sampler *sampler) {
+  const struct tt_replicas *s = &sampler->replicas;
+  const struct tt_masked_network *net = &sampler->masked->network;
+  const size_t d = net->width, most = sampler->n_due * net->block;
+  int32_t *ids = tt_arena(s->compute, most * TT_SYSTEM_INPUTS, sizeof *ids);
+  uint32_t *slots = tt_arena(s->compute, most, sizeof *slots);
+  uint64_t *positions = tt_arena(s->compute, most, sizeof *positions);
+  size_t rows = 0;
+  for (size_t i = 0; i < sampler->n_due; i++) {
+    const struct unit *unit = sampler->due[i];
+    memcpy(ids + rows * TT_SYSTEM_INPUTS, unit->ids, unit->seen * TT_SYSTEM_INPUTS * sizeof *ids);
+    for (size_t k = 0; k < unit->seen; k++, rows++) {
+      slots[rows] = (uint32_t)(unit - sampler->units);
+      positions[rows] = tt_replica_stream(&unit->row)->position++;
+    }
+  }
+  if (rows == 0)
+    return;
+  struct tt_tensor *x = tt_embedding_forward(s->compute, &net->inputs, ids, rows);
+  x = tt_transformer_step(s->compute, &net->encoder, x, &sampler->rings, slots, positions);
+  const size_t row = d * tt_dtype_size(x->dtype);
+  rows = 0;
+  for (size_t i = 0; i < sampler->n_due; i++) {
+    struct unit *unit = sampler->due[i];
+    rows += unit->seen;
+    if (unit->seen > 0)
+      tt_convert_to_f32(unit->context, (const char *)x->data + (rows - 1) * row, x->dtype, d);
+    unit->seen = 0;
+  }
+}
+
+/* ---- the decoder ---- */
+
+static struct tt_tensor *decode(const struct sampler *sampler, struct unit *const *units,
+                                size_t n) {
+  const struct tt_masked_network *net = &sampler->masked->network;
+  struct tt_compute *c = sampler->replicas.compute;
+  const size_t d = net->width;
+  float *contexts = tt_arena(c, n * d, sizeof *contexts);
+  int32_t *tokens = tt_arena(c, n * net->block, sizeof *tokens);
+  for (size_t i = 0; i < n; i++) {
+    memcpy(contexts + i * d, units[i]->context, d * sizeof *contexts);
+    memcpy(tokens + i * net->block, units[i]->block.tokens, net->block * sizeof *tokens);
+  }
+  return tt_masked_network_decode(c, net, tt_input(c, contexts, n, d), tokens);
+}
+
+static struct tt_masked_block_site site_of(const struct unit *unit) {
+  return (struct tt_masked_block_site){.history = &tt_replica_stream(&unit->row)->history,
+                                       .thread = unit->row.thread,
+                                       .call = unit->row.call,
+                                       .cpu = unit->row.cpu,
+                                       .first = unit->first};
+}
+
+/* The places whose logits a pass needs: from left to right the next ones, else all. */
+static size_t asked(const struct tt_masked *masked, const struct unit *unit, size_t *ret_first) {
+  *ret_first = 0;
+  if (unit->block.order != TT_MASKED_left)
+    return masked->block;
+  *ret_first = tt_masked_block_first(masked, &unit->block);
+  const size_t left = masked->block - *ret_first;
+  return masked->reveals < left ? masked->reveals : left;
+}
+
+/* One pass over the open blocks; those that are all revealed leave the list. */
+static size_t reveal_open(struct sampler *sampler, size_t n) {
+  const struct tt_masked *masked = sampler->masked;
+  struct tt_compute *c = sampler->replicas.compute;
+  struct unit **open = sampler->open;
+  const size_t mark = tt_compute_mark(c);
+  struct tt_tensor *decoded = decode(sampler, open, n);
+  uint32_t *rows = tt_arena(c, n * masked->block, sizeof *rows);
+  struct tt_masked_block_logits *logits = tt_arena(c, n, sizeof *logits);
+  size_t *begin = tt_arena(c, n, sizeof *begin), n_rows = 0;
+  bool *more = tt_arena(c, n, sizeof *more);
+  for (size_t i = 0; i < n; i++) {
+    begin[i] = n_rows;
+    for (size_t k = 0, places = asked(masked, open[i], &logits[i].first); k < places; k++)
+      rows[n_rows++] = (uint32_t)(i * masked->block + logits[i].first + k);
+  }
+  const float *data = tt_masked_network_events(c, &masked->network, decoded, rows, n_rows)->data;
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < n; i++) {
+    logits[i].data = data + begin[i] * (masked->bridge.n_tokens + 1);
+    const struct tt_masked_block_site site = site_of(open[i]);
+    more[i] = tt_masked_block_pass(masked, &site, &logits[i], open[i]->scratch, &open[i]->block,
+                                   &tt_replica_stream(&open[i]->row)->rng);
+  }
+  size_t left = 0;
+  for (size_t i = 0; i < n; i++)
+    if (more[i])
+      open[left++] = open[i];
+  tt_compute_release_to(c, mark);
+  return left;
+}
+
+/* The next block of every stream that is due. */
+static void draw_blocks(struct sampler *sampler) {
+  const struct tt_masked *masked = sampler->masked;
+  const size_t n = sampler->n_due, each = masked->block * masked->network.width;
+  if (n == 0)
+    return;
+  encode(sampler);
+  memcpy(sampler->open, sampler->due, n * sizeof *sampler->due);
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < n; i++) {
+    struct unit *unit = sampler->due[i];
+    const struct tt_masked_block_site site = site_of(unit);
+    tt_masked_block_begin(masked, &site, unit->scratch, &unit->block,
+                          &tt_replica_stream(&unit->row)->rng);
+  }
+  for (size_t open = n; open > 0;)
+    open = reveal_open(sampler, open);
+  const struct tt_tensor *decoded = decode(sampler, sampler->due, n);
+  for (size_t i = 0; i < n; i++) {
+    struct unit *unit = sampler->due[i];
+    unit->n = tt_masked_block_length(masked, &unit->block);
+    unit->at = 0;
+    unit->first = NULL;
+    tt_convert_to_f32(unit->decoded,
+                      (const char *)decoded->data + i * each * tt_dtype_size(decoded->dtype),
+                      decoded->dtype, each);
+  }
+}
+
+/* Return values and delays of the batch's rows, whose blocks are there. */
+static void draw_pending(struct sampler *sampler) {
+  struct tt_replicas *s = &sampler->replicas;
+  const struct tt_masked_network *net = &sampler->masked->network;
+  const size_t d = net->width, classes = tt_system_widest(s->system);
+  float *priors = tt_arena(s->compute, s->n * classes, sizeof *priors);
+  float *decoded = tt_arena(s->compute, s->n * d, sizeof *decoded);
+  for (size_t i = 0; i < s->n; i++) {
+    struct unit *unit = unit_of(sampler, &s->rows[i]);
+    memcpy(decoded + i * d, unit->decoded + unit->at * d, d * sizeof *decoded);
+    tt_replica_pend(&s->rows[i], (uint16_t)unit->block.tokens[unit->at]);
+    unit->before = tt_replica_stream(&s->rows[i])->ts;
+  }
+  struct tt_tensor *x = tt_input(s->compute, decoded, s->n, d), *middle;
+  const float *logits = tt_masked_network_rets(s->compute, net, x, s->ids, &middle)->data;
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < s->n; i++)
+    s->drawn[i] =
+        tt_replica_draw_ret(s, &s->rows[i], logits + i * (net->n_rets + 1), priors + i * classes);
+  logits = tt_masked_network_delays(s->compute, net, middle, s->drawn)->data;
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < s->n; i++)
+    tt_replica_draw_delay(s, &s->rows[i], logits + i * (TT_DELAY_BINS + 1), priors + i * classes);
+}
+
+/* ---- steps ---- */
+
+/* The streams begin anew. */
+static void restart(void *user) {
+  struct sampler *sampler = user;
+  for (size_t i = 0; i < sampler->n_units; i++) {
+    struct unit *unit = &sampler->units[i];
+    unit->n = unit->at = unit->seen = unit->tries = 0;
+    unit->first = NULL;
+  }
+}
+
+static void note_all(struct sampler *sampler) {
+  const struct tt_replicas *s = &sampler->replicas;
+  for (sampler->n_due = 0; sampler->n_due < s->n; sampler->n_due++)
+    sampler->due[sampler->n_due] = note(sampler, sampler->n_due);
+}
+
+static void see(void *user) {
+  struct sampler *sampler = user;
+  tt_compute_begin(sampler->replicas.compute, false, 0);
+  note_all(sampler);
+  encode(sampler);
+}
+
+static void draw(void *user) {
+  struct sampler *sampler = user;
+  tt_compute_begin(sampler->replicas.compute, false, 0);
+  note_all(sampler);
+  draw_blocks(sampler);
+  draw_pending(sampler);
+}
+
+/* The replica's next event happens, or is to be drawn anew; row i of the batch is its stream. */
+static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i) {
+  struct tt_replicas *s = &sampler->replicas;
+  const size_t cpu = tt_replica_choose_cpu(s, replica);
+  struct unit *unit =
+      unit_of(sampler, &(struct tt_replica_row){.replica = replica, .cpu = (uint16_t)cpu});
+  const bool *follows = tt_replica_successors(s, replica);
+  if (follows && !follows[replica->streams[cpu].pending.event] &&
+      unit->tries < sampler->masked->remask) {
+    unit->tries++;
+    unit->first = follows;
+    unit->n = unit->at; /* the rest is masked again */
+    replica->streams[cpu].ts = unit->before;
+    s->rows[i] = unit->row;
+    memcpy(s->ids + i * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
+    return;
+  }
+  tt_replica_advance(s, replica, cpu, i, &replica->events[replica->made++]);
+  note(sampler, i);
+  unit->at++;
+  unit->tries = 0;
+}
+
+static void step(void *user, size_t n) {
+  struct sampler *sampler = user;
+  struct tt_replicas *s = &sampler->replicas;
+  size_t rows = 0;
+#pragma omp parallel for schedule(static)
+  for (size_t r = 0; r < s->n_replicas; r++) {
+    s->rows[r].replica = NULL;
+    if (s->replicas[r].made < n)
+      happen(sampler, &s->replicas[r], r);
+  }
+  sampler->n_due = 0;
+  for (size_t r = 0; r < s->n_replicas; r++) {
+    if (!s->rows[r].replica)
+      continue;
+    struct unit *unit = unit_of(sampler, &s->rows[r]);
+    if (unit->at == unit->n)
+      sampler->due[sampler->n_due++] = unit;
+    s->rows[rows] = s->rows[r];
+    memmove(s->ids + rows++ * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
+  }
+  s->n = rows;
+  tt_compute_begin(s->compute, false, 0);
+  draw_blocks(sampler);
+  draw_pending(sampler);
+}
+
+/* ---- all of it ---- */
+
+static enum tt_status make_units(struct sampler *sampler) {
+  const struct tt_masked *masked = sampler->masked;
+  const size_t n = sampler->replicas.n_replicas * sampler->replicas.n_cpus;
+  const size_t block = masked->block, d = masked->network.width;
+  sampler->units = tt_calloc(n, sizeof *sampler->units);
+  sampler->ids = tt_calloc(n * block * TT_SYSTEM_INPUTS, sizeof *sampler->ids);
+  sampler->contexts = tt_calloc(n * d, sizeof *sampler->contexts);
+  sampler->decoded = tt_calloc(n * block * d, sizeof *sampler->decoded);
+  sampler->due = tt_alloc(n, sizeof *sampler->due);
+  sampler->open = tt_alloc(n, sizeof *sampler->open);
+  if (!sampler->units || !sampler->ids || !sampler->contexts || !sampler->decoded ||
+      !sampler->due || !sampler->open)
+    return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
+  for (sampler->n_units = 0; sampler->n_units < n; sampler->n_units++) {
+    struct unit *unit = &sampler->units[sampler->n_units];
+    unit->ids = sampler->ids + sampler->n_units * block * TT_SYSTEM_INPUTS;
+    unit->context = sampler->contexts + sampler->n_units * d;
+    unit->decoded = sampler->decoded + sampler->n_units * block * d;
+    unit->scratch = tt_masked_block_scratch_new(masked);
+    if (!unit->scratch)
+      return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
+  }
+  return tt_transformer_rings_create(&masked->network.encoder, n, masked->network.window, block,
+                                     &sampler->rings);
+}
+
+static void free_units(struct sampler *sampler) {
+  for (size_t i = 0; i < sampler->n_units; i++)
+    tt_free(sampler->units[i].scratch);
+  tt_transformer_rings_release(&sampler->rings);
+  tt_free(sampler->units);
+  tt_free(sampler->ids);
+  tt_free(sampler->contexts);
+  tt_free(sampler->decoded);
+  tt_free(sampler->due);
+  tt_free(sampler->open);
+}
+
+enum tt_status tt_masked_generate(const struct tt_generator *generator,
+                                  const struct tt_generate_config *config,
+                                  const struct tt_event_sink *sink) {
+  static const struct tt_replica_ops ops = {
+      .see = see, .draw = draw, .restart = restart, .step = step};
+  struct sampler sampler = {.masked = (const struct tt_masked *)generator};
+  enum tt_status status = tt_replicas_init(&sampler.replicas, &sampler.masked->system, config);
+  if (status == TT_OK)
+    status = make_units(&sampler);
+  if (status == TT_OK)
+    status = tt_replicas_run(&sampler.replicas, &ops, &sampler, sink);
+  free_units(&sampler);
+  tt_replicas_release(&sampler.replicas);
+  return status;
+}

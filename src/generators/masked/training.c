@@ -1,0 +1,419 @@
+/* Training: windows of a CPU's stream, cut into blocks as the sampler cuts them; each block in a
+ * few masks, and whole for return values and delays. What counting knows is computed without the
+ * very observation that is to be predicted. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "generators/masked/masked.h"
+#include "generators/trainer.h"
+
+static const float LEARNING_RATE = 2e-3f;
+
+struct fit {
+  struct tt_masked *masked;
+  const struct tt_train_config *config;
+  struct tt_compute *compute;
+  struct tt_batches *batches;
+  struct tt_system_source train, val;
+  struct tt_masked_batch batch;
+};
+
+struct piece {                         /* a block of a window */
+  size_t window, anchor;               /* it begins after that event of the window */
+  size_t n;                            /* events */
+  int32_t tokens[TT_MASKED_MAX_BLOCK]; /* MASK: beyond the window */
+  struct tt_system_moment moment;      /* at the anchor */
+  struct tt_markov_history history;
+};
+
+struct view { /* a mask of it */
+  size_t piece;
+  int32_t tokens[TT_MASKED_MAX_BLOCK];
+  float weights[TT_MASKED_MAX_BLOCK]; /* 0: nothing to be learned there */
+};
+
+struct batch_maker {
+  const struct fit *fit;
+  const struct tt_system_source *source;
+  const struct tt_batch *from;
+  const uint64_t *rows; /* [windows, length + 1] of the dataset */
+  bool training;
+  struct piece *pieces;
+  size_t n_pieces;
+  struct view *views;
+  size_t n_views;
+};
+
+/* ---- blocks ---- */
+
+/* The windows' blocks, one behind the other. The first ones begin where contexts are as long as in
+ * sampling. */
+static void cut_window(struct batch_maker *m, size_t w) {
+  const struct tt_masked *masked = m->fit->masked;
+  const struct tt_bridge *bridge = &masked->bridge;
+  const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
+  const size_t length = m->from->length - 1, order = tt_system_markov(&masked->system)->order;
+  const uint64_t *rows = m->rows + w * (length + 1);
+  for (size_t at = order < 2 ? 0 : order - 2; at < length;) {
+    struct piece *piece = &m->pieces[m->n_pieces];
+    *piece = (struct piece){.window = w, .anchor = at};
+    bool ended = false, lost = false;
+    for (size_t k = 0; k < masked->block; k++) {
+      const size_t row = at + 1 + k;
+      lost = lost || (!ended && (row > length || c->event[rows[row]] >= bridge->n_events));
+      piece->tokens[k] = (int32_t)(ended  ? bridge->n_events
+                                   : lost ? bridge->n_tokens
+                                          : c->event[rows[row]]);
+      if (ended || lost)
+        continue;
+      piece->n++;
+      ended = bridge->ends[piece->tokens[k]];
+    }
+    if (piece->n == 0) /* an event that training doesn't have */
+      return;
+    at += piece->n;
+    m->n_pieces++;
+  }
+}
+
+/* ---- masks ---- */
+
+/* Only place k's event is to be learned, from those before it. */
+static void leave_left(const struct piece *piece, size_t k, int32_t mask, size_t block,
+                       float weight, struct view *view) {
+  for (size_t i = 0; i < block; i++) {
+    view->tokens[i] = i < k ? piece->tokens[i] : mask;
+    view->weights[i] = i == k ? weight : 0;
+  }
+}
+
+/* What is masked after an event that ends the block, or END, is implied: it is revealed. */
+static void imply(const struct tt_masked *masked, int32_t *tokens) {
+  const int32_t mask = (int32_t)masked->bridge.n_tokens;
+  bool ended = false;
+  for (size_t i = 0; i < masked->block; i++) {
+    if (ended)
+      tokens[i] = (int32_t)masked->bridge.n_events;
+    ended = ended || (tokens[i] != mask && ((size_t)tokens[i] >= masked->bridge.n_events ||
+                                            masked->bridge.ends[tokens[i]]));
+  }
+}
+
+/* Every place masked with a rate t drawn from its range; 1 / t per event, times the chance that t
+ * masks any, which is given. */
+static void mask_some(const struct tt_masked *masked, const struct piece *piece, struct view *view,
+                      struct tt_rng *rng) {
+  const int32_t mask = (int32_t)masked->bridge.n_tokens;
+  const double low = (double)masked->mask_min / 100, high = (double)masked->mask_max / 100;
+  const double t = low + (high - low) * tt_rng_uniform(rng);
+  size_t known = 0, hidden = 0;
+  bool learned = false;
+  for (size_t i = 0; i < masked->block; i++)
+    known += piece->tokens[i] != mask;
+  while (hidden == 0) {
+    for (size_t i = 0; i < masked->block; i++) {
+      const bool hide = piece->tokens[i] != mask && tt_rng_uniform(rng) < t;
+      view->tokens[i] = hide ? mask : piece->tokens[i];
+      hidden += hide;
+    }
+  }
+  imply(masked, view->tokens);
+  const float weight = (float)((1 - pow(1 - t, (double)known)) / t);
+  for (size_t i = 0; i < masked->block; i++) {
+    view->weights[i] = view->tokens[i] == mask && piece->tokens[i] != mask ? weight : 0;
+    learned = learned || view->weights[i] > 0;
+  }
+  if (!learned) /* all that was masked is implied by the rest */
+    leave_left(piece, (size_t)tt_rng_below(rng, piece->n), mask, masked->block, (float)piece->n,
+               view);
+}
+
+static void add_training_views(struct batch_maker *m, size_t which, struct tt_rng *rng) {
+  const struct tt_masked *masked = m->fit->masked;
+  const struct piece *piece = &m->pieces[which];
+  for (size_t i = 0; i < masked->views; i++) {
+    struct view *view = &m->views[m->n_views++];
+    view->piece = which;
+    if (tt_rng_below(rng, 100) < masked->left)
+      leave_left(piece, (size_t)tt_rng_below(rng, piece->n), (int32_t)masked->bridge.n_tokens,
+                 masked->block, (float)piece->n, view);
+    else
+      mask_some(masked, piece, view, rng);
+  }
+}
+
+/* One view for each place, in the order that the sampler has (confidence: a random one): together
+ * the exact -log p of the block under that order. */
+static void add_chain(struct batch_maker *m, size_t which, struct tt_rng *rng) {
+  const struct tt_masked *masked = m->fit->masked;
+  const struct piece *piece = &m->pieces[which];
+  const int32_t mask = (int32_t)masked->bridge.n_tokens;
+  int32_t tokens[TT_MASKED_MAX_BLOCK];
+  size_t places[TT_MASKED_MAX_BLOCK], known = 0;
+  for (size_t i = 0; i < masked->block; i++) {
+    tokens[i] = mask;
+    if (piece->tokens[i] != mask)
+      places[known++] = i;
+  }
+  for (size_t i = known; masked->order != TT_MASKED_left && i > 1; i--) {
+    const size_t other = (size_t)tt_rng_below(rng, i), place = places[i - 1];
+    places[i - 1] = places[other];
+    places[other] = place;
+  }
+  for (size_t i = 0; i < known; i++) {
+    if (tokens[places[i]] != mask)
+      continue;
+    struct view *view = &m->views[m->n_views++];
+    view->piece = which;
+    memcpy(view->tokens, tokens, sizeof tokens);
+    for (size_t k = 0; k < masked->block; k++)
+      view->weights[k] = k == places[i];
+    tokens[places[i]] = piece->tokens[places[i]];
+    imply(masked, tokens);
+  }
+}
+
+/* ---- the batch ---- */
+
+static struct tt_channels channels_of(const struct batch_maker *m, size_t window) {
+  return tt_channels_slice(&m->from->channels, window * m->from->length, m->from->length);
+}
+
+static void fill_ids(const struct batch_maker *m, struct tt_masked_batch *b) {
+  const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
+  const struct tt_system *system = &m->fit->masked->system;
+  const size_t length = b->length;
+#pragma omp parallel for schedule(static, 16) collapse(2)
+  for (size_t w = 0; w < b->windows; w++)
+    for (size_t i = 0; i < length; i++) {
+      const uint64_t *rows = m->rows + w * (length + 1);
+      const struct tt_channels channels = channels_of(m, w);
+      const struct tt_system_moment moment = tt_system_recorded_moment(
+          system, c, &m->source->track, &channels, i, rows[i], rows[i + 1]);
+      tt_system_ids(system, &moment, b->ids + (w * length + i) * TT_SYSTEM_INPUTS);
+    }
+}
+
+static void find_state(const struct batch_maker *m, struct piece *piece) {
+  const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
+  const uint64_t *rows = m->rows + piece->window * m->from->length;
+  const size_t at = piece->anchor;
+  const struct tt_channels channels = channels_of(m, piece->window);
+  piece->moment = tt_system_recorded_moment(&m->fit->masked->system, c, &m->source->track,
+                                            &channels, at, rows[at], rows[at + 1]);
+  for (size_t k = at + 1 > TT_MARKOV_MAX_ORDER ? at + 1 - TT_MARKOV_MAX_ORDER : 0; k <= at; k++)
+    tt_markov_push(&piece->history, c->event[rows[k]]);
+}
+
+/* One target of a view: its prior. */
+static void fill_target(const struct batch_maker *m, struct tt_masked_batch *b, size_t i) {
+  const struct tt_masked *masked = m->fit->masked;
+  const size_t row = b->target_rows[i];
+  const struct view *view = &m->views[row / masked->block];
+  const struct piece *piece = &m->pieces[view->piece];
+  const struct tt_masked_block_site site = {.history = &piece->history,
+                                            .thread = piece->moment.thread,
+                                            .call = piece->moment.call,
+                                            .cpu = piece->moment.cpu};
+  tt_masked_block_prior(masked, &site, view->tokens, row % masked->block,
+                        m->training ? (uint32_t)b->targets[i] : UINT32_MAX,
+                        b->event_prior + i * masked->bridge.n_tokens);
+}
+
+/* Event k of a block: its return value and delay, and what is known before it. */
+static void fill_event(const struct batch_maker *m, struct tt_masked_batch *b,
+                       const struct piece *piece, size_t k, size_t i) {
+  const struct tt_system *system = &m->fit->masked->system;
+  const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
+  const uint64_t *rows = m->rows + piece->window * m->from->length;
+  const struct tt_channels channels = channels_of(m, piece->window);
+  const size_t at = piece->anchor + k; /* the event before */
+  const uint16_t event = c->event[rows[at + 1]], previous = c->event[rows[at]];
+  memcpy(b->before + i * TT_SYSTEM_INPUTS,
+         b->ids + (piece->window * b->length + at) * TT_SYSTEM_INPUTS,
+         TT_SYSTEM_INPUTS * sizeof *b->before);
+  b->delays[i] = (int32_t)tt_delay_bins_of(&system->bins, channels.dt[at + 1]);
+  tt_system_delay_prior(system, event, previous, piece->moment.cpu,
+                        m->training ? (uint32_t)b->delays[i] : UINT32_MAX,
+                        b->delay_prior + i * TT_DELAY_BINS);
+  b->rets[i] = -1;
+  float *ret_prior = b->ret_prior + i * system->n_rets;
+  if (tt_system_markov(system)->cast.events[event].n_rets > 0) {
+    b->rets[i] = channels.ret[at + 1];
+    tt_system_ret_prior(system, event, c->comm[rows[at + 1]], previous,
+                        m->training ? (uint32_t)b->rets[i] : UINT32_MAX, ret_prior);
+  } else {
+    memset(ret_prior, 0, system->n_rets * sizeof *ret_prior);
+  }
+}
+
+/* Everything lives in the step's arena. */
+static void allocate(struct tt_compute *c, const struct tt_masked *masked,
+                     struct tt_masked_batch *b) {
+  const size_t block = masked->block, rets = masked->system.n_rets;
+  b->anchors = tt_arena(c, b->n, sizeof *b->anchors);
+  b->tokens = tt_arena(c, b->n * block, sizeof *b->tokens);
+  b->target_rows = tt_arena(c, b->n_targets, sizeof *b->target_rows);
+  b->targets = tt_arena(c, b->n_targets, sizeof *b->targets);
+  b->weights = tt_arena(c, b->n_targets, sizeof *b->weights);
+  b->event_prior = tt_arena(c, b->n_targets * masked->bridge.n_tokens, sizeof *b->event_prior);
+  b->event_rows = tt_arena(c, b->n_events, sizeof *b->event_rows);
+  b->before = tt_arena(c, b->n_events * TT_SYSTEM_INPUTS, sizeof *b->before);
+  b->rets = tt_arena(c, b->n_events, sizeof *b->rets);
+  b->delays = tt_arena(c, b->n_events, sizeof *b->delays);
+  b->ret_prior = tt_arena(c, b->n_events * rets, sizeof *b->ret_prior);
+  b->delay_prior = tt_arena(c, b->n_events * TT_DELAY_BINS, sizeof *b->delay_prior);
+}
+
+static void count(const struct batch_maker *m, struct tt_masked_batch *b) {
+  const struct tt_masked *masked = m->fit->masked;
+  b->n = m->n_views + m->n_pieces; /* views first, then each block as a whole */
+  b->n_targets = b->n_events = 0;
+  for (size_t i = 0; i < m->n_views; i++)
+    for (size_t k = 0; k < masked->block; k++)
+      b->n_targets += m->views[i].weights[k] > 0;
+  for (size_t i = 0; i < m->n_pieces; i++)
+    b->n_events += m->pieces[i].n;
+  b->events = (double)b->n_events * (m->training ? (double)masked->views : 1);
+}
+
+static void fill_batch(const struct batch_maker *m, struct tt_masked_batch *b) {
+  const size_t block = m->fit->masked->block;
+  size_t target = 0, event = 0;
+  fill_ids(m, b);
+#pragma omp parallel for schedule(static, 16)
+  for (size_t i = 0; i < m->n_pieces; i++)
+    find_state(m, &m->pieces[i]);
+  for (size_t i = 0; i < b->n; i++) {
+    const struct view *view = i < m->n_views ? &m->views[i] : NULL;
+    const struct piece *piece = &m->pieces[view ? view->piece : i - m->n_views];
+    b->anchors[i] = (uint32_t)(piece->window * b->length + piece->anchor);
+    memcpy(b->tokens + i * block, view ? view->tokens : piece->tokens, block * sizeof *b->tokens);
+    for (size_t k = 0; view && k < block; k++)
+      if (view->weights[k] > 0) {
+        b->target_rows[target] = (uint32_t)(i * block + k);
+        b->targets[target] = piece->tokens[k];
+        b->weights[target++] = view->weights[k];
+      }
+    for (size_t k = 0; !view && k < piece->n; k++)
+      b->event_rows[event++] = (uint32_t)(i * block + k);
+  }
+#pragma omp parallel for schedule(static, 16)
+  for (size_t i = 0; i < b->n_targets; i++)
+    fill_target(m, b, i);
+#pragma omp parallel for schedule(static, 16)
+  for (size_t i = 0; i < b->n_events; i++)
+    fill_event(m, b, &m->pieces[b->event_rows[i] / block - m->n_views], b->event_rows[i] % block,
+               i);
+}
+
+/* In the arena of a step that has begun; returns false when memory is short, or nothing is in the
+ * windows that could be learned. */
+static bool make_batch(struct fit *fit, const struct tt_system_source *source,
+                       const struct tt_batch *from, bool training) {
+  struct tt_masked_batch *b = &fit->batch;
+  const struct tt_masked *masked = fit->masked;
+  struct batch_maker m = {.fit = fit, .source = source, .from = from, .training = training};
+  const size_t length = from->length - 1, most = from->n_windows * length;
+  const size_t views = training && masked->views > 1 ? masked->views : 1;
+  uint64_t *rows = tt_system_window_rows(source, from);
+  if (!rows)
+    return false;
+  m.rows = rows;
+  m.pieces = tt_arena(fit->compute, most, sizeof *m.pieces);
+  for (size_t w = 0; w < from->n_windows; w++)
+    cut_window(&m, w);
+  const size_t each = training ? views : masked->block;
+  m.views = tt_arena(fit->compute, m.n_pieces * each, sizeof *m.views);
+  for (size_t i = 0; i < m.n_pieces; i++) {
+    struct tt_rng rng;
+    tt_rng_init(&rng, masked->system.base.seed ^ 0x6d61736b, from->step << 24 | i);
+    if (training)
+      add_training_views(&m, i, &rng);
+    else
+      add_chain(&m, i, &rng);
+  }
+  b->windows = from->n_windows;
+  b->ids = tt_arena(fit->compute, most * TT_SYSTEM_INPUTS, sizeof *b->ids);
+  count(&m, b);
+  if (b->n_events > 0) {
+    allocate(fit->compute, masked, b);
+    fill_batch(&m, b);
+  }
+  tt_free(rows);
+  return b->n_events > 0;
+}
+
+static enum tt_status forward(struct fit *fit, const struct tt_system_source *source,
+                              const struct tt_batch *batch, bool training, double *ret_loss,
+                              struct tt_tensor **ret) {
+  double losses[TT_MASKED_HEADS];
+  tt_compute_begin(fit->compute, training, training ? batch->step : 0);
+  if (!make_batch(fit, source, batch, training))
+    return tt_fail(TT_NO_MEMORY, "a batch");
+  *ret = tt_masked_network_loss(fit->compute, &fit->masked->network, &fit->batch, losses);
+  *ret_loss = losses[0] + losses[1] + losses[2];
+  return TT_OK;
+}
+
+static enum tt_status train_step(void *user, uint64_t step, double *ret_loss) {
+  struct fit *fit = user;
+  const struct tt_batch *batch;
+  struct tt_tensor *loss = NULL;
+  (void)step; /* the batches count along */
+  enum tt_status status = tt_batches_next(fit->batches, &batch);
+  if (status == TT_OK)
+    status = forward(fit, &fit->train, batch, true, ret_loss, &loss);
+  if (status == TT_OK)
+    tt_compute_backward(fit->compute, loss);
+  return status;
+}
+
+/* Nats per event, all three heads: events exactly as the sampler draws them (order=left), or under
+ * one random order. */
+static enum tt_status validation_loss(void *user, const struct tt_batch *batch, double *ret) {
+  struct fit *fit = user;
+  struct tt_tensor *loss = NULL;
+  return forward(fit, &fit->val, batch, false, ret, &loss);
+}
+
+enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_config *config,
+                             struct tt_train_result *ret) {
+  struct fit fit = {.masked = masked, .config = config};
+  struct tt_trainer trainer = {0};
+  double val_loss = NAN;
+  struct tt_masked_batch *b = &fit.batch;
+  enum tt_status status = tt_system_source_open(&masked->system, config->train, &fit.train);
+  if (status == TT_OK && config->val)
+    status = tt_system_source_open(&masked->system, config->val, &fit.val);
+  if (status == TT_OK)
+    status = tt_system_keep_starts(&masked->system, config->train, &fit.train.track);
+  if (status == TT_OK)
+    status = tt_system_window_size(&fit.train, masked->network.window, &b->length, &b->windows);
+  const size_t windows = b->windows;
+  if (status == TT_OK)
+    status = tt_compute_create(TT_PRECISION_AUTO, config->seed, &fit.compute);
+  if (status == TT_OK)
+    status = tt_trainer_open(config, &masked->network.params, LEARNING_RATE, &trainer);
+  if (status == TT_OK) {
+    const struct tt_part part = {fit.train.streams, fit.train.encoder};
+    const struct tt_batches_options options = {.windows = windows,
+                                               .length = b->length + 1,
+                                               .seed = config->seed,
+                                               .first_step = trainer.first_step};
+    status = tt_batches_open(&part, 1, &options, &fit.batches);
+  }
+  if (status == TT_OK)
+    status = tt_trainer_run(&trainer, train_step, &fit);
+  if (status == TT_OK && config->val)
+    status = tt_system_validate(&fit.val, b->length, windows, validation_loss, &fit, &val_loss);
+  if (status == TT_OK)
+    *ret = tt_trainer_result(&trainer, windows * b->length, val_loss);
+  tt_batches_close(fit.batches);
+  tt_trainer_close(&trainer);
+  tt_compute_free(fit.compute);
+  tt_system_source_close(&fit.train);
+  tt_system_source_close(&fit.val);
+  return status;
+}
