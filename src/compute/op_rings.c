@@ -6,17 +6,19 @@
 #include "compute/kernels.h"
 #include "compute/vector_math.h"
 
-enum { MAX_HEAD = 256, MAX_WINDOW = 4096 };
+enum { MAX_HEAD = 256, MAX_WINDOW = 4096, MAX_TOGETHER = 64, LANES = 16 };
+enum { MAX_PLACES = MAX_WINDOW + MAX_TOGETHER };
 
 enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
                                   struct tt_kv_rings *ret) {
   size_t positions;
+  const size_t capacity = window + together - 1, stride = (capacity + LANES - 1) / LANES * LANES;
   struct tt_kv_rings rings = {
-      .slots = slots, .window = window, .capacity = window + together - 1, .d = d};
-  TT_ASSERT(window > 0 && window <= MAX_WINDOW && together > 0);
-  if (!__builtin_mul_overflow(slots, rings.capacity, &positions)) {
-    rings.keys = tt_alloc(positions, d * sizeof *rings.keys);
-    rings.values = tt_alloc(positions, d * sizeof *rings.values);
+      .slots = slots, .window = window, .capacity = capacity, .stride = stride, .d = d};
+  TT_ASSERT(window > 0 && window <= MAX_WINDOW && together > 0 && together <= MAX_TOGETHER);
+  if (!__builtin_mul_overflow(slots, stride, &positions)) {
+    rings.keys = tt_calloc(positions, d * sizeof *rings.keys);
+    rings.values = tt_calloc(positions, d * sizeof *rings.values);
   }
   if (!rings.keys || !rings.values) {
     tt_kv_rings_release(&rings);
@@ -47,44 +49,100 @@ static void rotate(float *x, size_t n, size_t head, const double *frequencies, u
   }
 }
 
-/* What a query sees of a ring: n positions from `begin` on, around its end. In the order of places
- * in the ring, which one piece or two make up. */
+/* What a query sees of a ring: places [0, wrapped) and [begin, end). */
 struct view {
-  size_t begin, n, capacity;
+  size_t wrapped, begin, end;
 };
 
-static size_t place(const struct view *view, size_t k) {
-  const size_t wrapped =
-      view->begin + view->n > view->capacity ? view->begin + view->n - view->capacity : 0;
-  return k < wrapped ? k : view->begin + k - wrapped;
+static struct view view_of(uint64_t position, size_t window, size_t capacity) {
+  const size_t n = position < window ? (size_t)position + 1 : window;
+  const size_t begin = (size_t)((position + 1 - n) % capacity), end = begin + n;
+  return end > capacity ? (struct view){end - capacity, begin, capacity}
+                        : (struct view){0, begin, end};
 }
 
-/* One head: out[head] = softmax(q K^T) V over what is seen, rows d apart. */
-static void attend(float *out, const float *q, const float *keys, const float *values,
-                   const struct view *view, size_t d, size_t head) {
-  float weight[MAX_WINDOW], max = -INFINITY, sum = 0;
-  const float scale = 1 / sqrtf((float)head);
-  const size_t n = view->n;
-  for (size_t k = 0; k < n; k++) {
-    const float *key = keys + place(view, k) * d;
-    float dot = 0;
-#pragma omp simd reduction(+ : dot)
-    for (size_t j = 0; j < head; j++)
-      dot += q[j] * key[j];
-    weight[k] = dot * scale;
-    max = weight[k] > max ? weight[k] : max;
+/* LANES places at a time. */
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+
+static lanes load(const float *x) {
+  lanes v;
+  memcpy(&v, x, sizeof v);
+  return v;
+}
+
+/* out[k] = q . key k for all places, rounded up to LANES; keys: [head, stride]. Sums of every
+ * eighth product, then pairs of these: as a vectorised dot product has it. */
+static void score(float *out, const float *q, const float *keys, size_t stride, size_t head,
+                  float scale) {
+  for (size_t k = 0; k < stride; k += LANES) {
+    lanes s[8] = {0};
+    size_t j = 0;
+    for (; j + 8 <= head; j += 8)
+      for (size_t l = 0; l < 8; l++)
+        s[l] += q[j + l] * load(keys + (j + l) * stride + k);
+    for (; j < head; j++)
+      s[j % 8] += q[j] * load(keys + j * stride + k);
+    s[0] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    s[0] *= scale;
+    memcpy(out + k, &s[0], sizeof s[0]);
   }
-  for (size_t k = 0; k < n; k++) {
+}
+
+static void exponentials(float *weight, size_t begin, size_t end, float max) {
+  for (size_t k = begin; k < end; k++)
     weight[k] = tt_exp(weight[k] - max);
-    sum += weight[k];
+}
+
+/* Adds weight[k] * value k for places [begin, end) to sums of `n` lanes; rows d apart. */
+static void add_values(lanes *sums, size_t n, const float *weight, const float *values,
+                       size_t begin, size_t end, size_t d) {
+  if (n == 2) { /* heads of 32 */
+    lanes a = sums[0], b = sums[1];
+    for (size_t k = begin; k < end; k++) {
+      a += weight[k] * load(values + k * d);
+      b += weight[k] * load(values + k * d + LANES);
+    }
+    sums[0] = a;
+    sums[1] = b;
+    return;
   }
-  for (size_t j = 0; j < head; j++)
-    out[j] = 0;
-  for (size_t k = 0; k < n; k++) {
-    const float *value = values + place(view, k) * d, share = weight[k] / sum;
-#pragma omp simd
-    for (size_t j = 0; j < head; j++)
-      out[j] += share * value[j];
+  for (size_t i = 0; i < n; i++) {
+    lanes a = sums[i];
+    for (size_t k = begin; k < end; k++)
+      a += weight[k] * load(values + k * d + i * LANES);
+    sums[i] = a;
+  }
+}
+
+/* One head: out[head] = softmax(q K^T) V over what is seen. keys: [head, stride]; rows of values
+ * are d apart. */
+static void attend(float *out, const float *q, const float *keys, const float *values,
+                   const struct view *view, size_t stride, size_t d, size_t head) {
+  float weight[MAX_PLACES], max = -INFINITY, sum = 0;
+  const size_t begins[2] = {0, view->begin}, ends[2] = {view->wrapped, view->end};
+  score(weight, q, keys, stride, head, 1 / sqrtf((float)head));
+  for (size_t p = 0; p < 2; p++)
+    for (size_t k = begins[p]; k < ends[p]; k++)
+      max = weight[k] > max ? weight[k] : max;
+  for (size_t p = 0; p < 2; p++)
+    exponentials(weight, begins[p], ends[p], max);
+  for (size_t p = 0; p < 2; p++)
+    for (size_t k = begins[p]; k < ends[p]; k++)
+      sum += weight[k];
+  for (size_t p = 0; p < 2; p++)
+    for (size_t k = begins[p]; k < ends[p]; k++)
+      weight[k] /= sum;
+  lanes sums[MAX_HEAD / LANES] = {0};
+  const size_t whole = head / LANES;
+  for (size_t p = 0; p < 2; p++)
+    add_values(sums, whole, weight, values, begins[p], ends[p], d);
+  memcpy(out, sums, whole * sizeof *sums);
+  for (size_t j = whole * LANES; j < head; j++) {
+    float rest = 0;
+    for (size_t p = 0; p < 2; p++)
+      for (size_t k = begins[p]; k < ends[p]; k++)
+        rest += weight[k] * values[k * d + j];
+    out[j] = rest;
   }
 }
 
@@ -102,7 +160,7 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
                                         bool rotary, struct tt_kv_rings *rings,
                                         const uint32_t *slots, const uint64_t *positions) {
   const size_t n = qkv->rows, d = rings->d, head = d / heads, size = tt_dtype_size(qkv->dtype);
-  const size_t window = rings->window, capacity = rings->capacity;
+  const size_t window = rings->window, capacity = rings->capacity, stride = rings->stride;
   TT_ASSERT(!c->record && qkv->cols == 3 * d && d % heads == 0 && head <= MAX_HEAD);
   double start = tt_op_start(c);
   struct tt_tensor *y = tt_tensor_new(c, qkv->dtype, n, d);
@@ -116,23 +174,23 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
   for (size_t g = 0; g < groups; g++) {
     const size_t slot = slots[first[g]];
     TT_ASSERT(slot < rings->slots && first[g + 1] - first[g] <= capacity - window + 1);
-    float *keys = rings->keys + slot * capacity * d, *values = rings->values + slot * capacity * d;
+    float *keys = rings->keys + slot * stride * d, *values = rings->values + slot * stride * d;
     for (size_t i = first[g]; i < first[g + 1]; i++) {
       float *q = rows + i * 4 * d;
       tt_convert_to_f32(q, (const char *)qkv->data + i * 3 * d * size, qkv->dtype, 3 * d);
       if (rotary) /* queries and keys, side by side */
         rotate(q, 2 * d, head, frequencies, positions[i]);
       const size_t at = (size_t)(positions[i] % capacity);
-      memcpy(keys + at * d, q + d, d * sizeof *q);
+      for (size_t j = 0; j < d; j++)
+        keys[j * stride + at] = q[d + j];
       memcpy(values + at * d, q + 2 * d, d * sizeof *q);
     }
     for (size_t i = first[g]; i < first[g + 1]; i++) {
       const float *q = rows + i * 4 * d;
       float *out = rows + i * 4 * d + 3 * d;
-      const size_t known = positions[i] < window ? (size_t)positions[i] + 1 : window;
-      const struct view view = {(size_t)((positions[i] + 1 - known) % capacity), known, capacity};
+      const struct view view = view_of(positions[i], window, capacity);
       for (size_t h = 0; h < d; h += head)
-        attend(out + h, q + h, keys + h, values + h, &view, d, head);
+        attend(out + h, q + h, keys + h * stride, values + h, &view, stride, d, head);
       tt_convert_from_f32((char *)y->data + i * d * size, qkv->dtype, out, d);
     }
   }

@@ -89,7 +89,9 @@ struct tt_tensor *tt_op_attention_cached(struct tt_compute *c, struct tt_tensor 
  * pace: the last positions of each, in a ring. One per layer. f32 whatever the compute dtype. */
 struct tt_kv_rings {
   size_t slots, window, capacity, d;
-  float *keys, *values; /* [slots, capacity, d] */
+  size_t stride; /* the capacity, rounded up for vectors */
+  float *keys;   /* [slots, d, stride] */
+  float *values; /* [slots, stride, d] */
 };
 /* together >= 1: the most new positions of one sequence per call below. */
 enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
