@@ -24,10 +24,10 @@ struct toy_policy {
 };
 
 /* Parameters far from zero, so that every context matters. */
-static void toy_policy_open(struct toy_policy *toy, size_t n_events) {
+static void toy_policy_open(struct toy_policy *toy, size_t n_events, size_t n_streams) {
   struct tt_rng rng;
   tt_rng_init(&rng, 8, n_events);
-  toy->policy = (struct tt_gan_policy){.n_events = n_events, .width = 16};
+  toy->policy = (struct tt_gan_policy){.n_events = n_events, .n_streams = n_streams, .width = 16};
   assert_int_equal(tt_gan_policy_init(&toy->policy, 3), TT_OK);
   for (size_t k = 0; k < toy->policy.params.n; k++) {
     struct tt_param *p = toy->policy.params.list[k];
@@ -72,8 +72,8 @@ static double expectation(const struct toy_policy *toy, const int32_t *events, s
   assert_int_equal(tt_lstm_state_create(1, 16, &state), TT_OK);
   inputs[0] = tt_gan_start(&toy->policy);
   memcpy(inputs + 1, events, first * sizeof *events);
-  tt_gan_policy_read(toy->compute, &toy->policy, inputs, first, &state);
-  const float *row = tt_gan_policy_step(toy->compute, &toy->policy, inputs + first, &state);
+  tt_gan_policy_read(toy->compute, &toy->policy, inputs, NULL, first, &state);
+  const float *row = tt_gan_policy_step(toy->compute, &toy->policy, inputs + first, NULL, &state);
   double sum = 0, all = 0;
   for (size_t e = 0; e < n; e++)
     all += (double)(probabilities[e] = row[e]);
@@ -92,7 +92,7 @@ static double probability(const struct toy_policy *toy, const int32_t *events, s
   assert_int_equal(tt_lstm_state_create(1, 16, &state), TT_OK);
   for (size_t t = 0; t < length; t++) {
     const int32_t input = t ? events[t - 1] : tt_gan_start(&toy->policy);
-    const float *row = tt_gan_policy_step(toy->compute, &toy->policy, &input, &state);
+    const float *row = tt_gan_policy_step(toy->compute, &toy->policy, &input, NULL, &state);
     double all = 0;
     for (size_t e = 0; e < toy->policy.n_events; e++)
       all += (double)row[e];
@@ -110,7 +110,7 @@ static void action_values_are_expectations(void **state) {
   const struct tt_gan_judge fixed = {judge, NULL};
   static const int32_t events[BATCH * LENGTH] = {0, 2, 1, 1, 0, 2, 2, 0, 1, 2};
   float rewards[BATCH * LENGTH];
-  toy_policy_open(&toy, 3);
+  toy_policy_open(&toy, 3, 1);
   assert_int_equal(tt_gan_play_create(BATCH, LENGTH, 16, &play), TT_OK);
   memcpy(play.events, events, sizeof events);
   play.before[0] = play.before[1] = tt_gan_start(&toy.policy);
@@ -146,7 +146,7 @@ static void policy_gradient_is_exact(void **state) {
   const struct tt_gan_judge fixed = {judge, NULL};
   float rewards[BATCH * LENGTH];
   int32_t inputs[BATCH * LENGTH];
-  toy_policy_open(&toy, 2);
+  toy_policy_open(&toy, 2, 1);
   assert_int_equal(tt_gan_play_create(BATCH, LENGTH, 16, &play), TT_OK);
   for (size_t b = 0; b < BATCH; b++) {
     play.before[b] = tt_gan_start(&toy.policy);
@@ -168,8 +168,8 @@ static void policy_gradient_is_exact(void **state) {
   tt_params_zero_grad(&toy.policy.params);
   tt_compute_begin(toy.compute, true, 0);
   tt_compute_backward(toy.compute,
-                      tt_gan_policy_loss(toy.compute, &toy.policy, inputs, play.events, rewards, 1,
-                                         BATCH, LENGTH, &play.start, NULL));
+                      tt_gan_policy_loss(toy.compute, &toy.policy, inputs, NULL, play.events,
+                                         rewards, 1, BATCH, LENGTH, &play.start, NULL));
   double largest = 0, worst = 0;
   for (size_t k = 0; k < toy.policy.params.n; k++) {
     struct tt_param *p = toy.policy.params.list[k];
@@ -210,7 +210,7 @@ static void policies_follow_their_reward(void **state) {
     int32_t inputs[BATCH * LENGTH], last[BATCH];
     float weights[BATCH * LENGTH], scores[BATCH];
     double first = 0, share = 0;
-    toy_policy_open(&toy, 4);
+    toy_policy_open(&toy, 4, 1);
     assert_int_equal(tt_gan_play_create(BATCH, LENGTH, 16, &play), TT_OK);
     assert_int_equal(tt_optimizer_init(&optimizer, &toy.policy.params, &config), TT_OK);
     for (uint64_t step = 0; step < STEPS; step++) {
@@ -222,7 +222,8 @@ static void policies_follow_their_reward(void **state) {
         tt_rng_init(&rngs[b], 9, step << 8 | b);
         last[b] = play.before[b] = tt_gan_start(&toy.policy);
       }
-      tt_gan_policy_draw(toy.compute, &toy.policy, last, &from, LENGTH, rngs, play.events, LENGTH);
+      tt_gan_policy_draw(toy.compute, &toy.policy, last, NULL, &from, LENGTH, rngs, play.events,
+                         LENGTH);
       tt_lstm_state_release(&from);
       share = 0;
       for (size_t b = 0; b < BATCH; b++) {
@@ -239,8 +240,8 @@ static void policies_follow_their_reward(void **state) {
       tt_gan_play_inputs(&play, inputs);
       tt_compute_begin(toy.compute, true, step);
       tt_compute_backward(toy.compute,
-                          tt_gan_policy_loss(toy.compute, &toy.policy, inputs, play.events, weights,
-                                             BATCH, BATCH, LENGTH, &play.start, NULL));
+                          tt_gan_policy_loss(toy.compute, &toy.policy, inputs, NULL, play.events,
+                                             weights, BATCH, BATCH, LENGTH, &play.start, NULL));
       tt_optimizer_step(&optimizer, 10);
     }
     print_message("  %s: share %.2f, then %.2f\n", maligan ? "maligan" : "seqgan", first, share);
@@ -273,8 +274,9 @@ static void drawing_goes_on(void **state) {
   enum { BATCH = 3, LENGTH = 20 };
   struct toy_policy toy;
   int32_t whole[BATCH * LENGTH], parts[BATCH * LENGTH], last[BATCH];
+  const int32_t streams[BATCH] = {0, 1, 1};
   struct tt_rng rngs[BATCH];
-  toy_policy_open(&toy, 5);
+  toy_policy_open(&toy, 5, 2);
   toy.policy.allowed[3] = 0;
   for (size_t cut = 0; cut < LENGTH; cut += 7) {
     struct tt_lstm_state at;
@@ -284,14 +286,23 @@ static void drawing_goes_on(void **state) {
       tt_rng_init(&rngs[b], 4, b);
       last[b] = tt_gan_start(&toy.policy);
     }
-    tt_gan_policy_draw(toy.compute, &toy.policy, last, &at, cut, rngs, out, LENGTH);
-    tt_gan_policy_draw(toy.compute, &toy.policy, last, &at, LENGTH - cut, rngs, out + cut, LENGTH);
+    tt_gan_policy_draw(toy.compute, &toy.policy, last, streams, &at, cut, rngs, out, LENGTH);
+    tt_gan_policy_draw(toy.compute, &toy.policy, last, streams, &at, LENGTH - cut, rngs, out + cut,
+                       LENGTH);
     tt_lstm_state_release(&at);
     assert_memory_equal(whole, out, sizeof whole);
   }
   for (size_t i = 0; i < BATCH * LENGTH; i++)
     assert_true(whole[i] >= 0 && whole[i] < 5 && whole[i] != 3);
   assert_memory_not_equal(whole, whole + LENGTH, LENGTH * sizeof *whole);
+  /* streams have distributions of their own; one that isn't known has another */
+  struct tt_lstm_state at;
+  assert_int_equal(tt_lstm_state_create(BATCH, 16, &at), TT_OK);
+  for (size_t b = 0; b < BATCH; b++)
+    last[b] = 1;
+  const float *rows = tt_gan_policy_step(toy.compute, &toy.policy, last, (int32_t[]){0, 1, 2}, &at);
+  assert_true(fabsf(rows[0] - rows[5]) > 1e-3f && fabsf(rows[5] - rows[10]) > 1e-3f);
+  tt_lstm_state_release(&at);
   toy_policy_close(&toy);
 }
 

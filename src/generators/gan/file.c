@@ -110,7 +110,8 @@ enum tt_status tt_gan_load(struct tt_gan *gan, const char *folder, const json_t 
     status = tt_fail(TT_BAD_INPUT, "model.json: a width of %llu", (unsigned long long)width);
   if (status != TT_OK)
     return status;
-  gan->policy = (struct tt_gan_policy){.n_events = gan->base.events.n, .width = (size_t)width};
+  gan->policy = (struct tt_gan_policy){
+      .n_events = gan->base.events.n, .n_streams = tt_gan_streams(gan), .width = (size_t)width};
   gan->built = true;
   status = tt_gan_policy_init(&gan->policy, gan->base.seed);
   if (status == TT_OK)

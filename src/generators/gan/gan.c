@@ -166,6 +166,7 @@ static enum tt_status train(const struct tt_generator_ops *ops, const struct tt_
     status = count_attributes(gan, &config);
   if (status == TT_OK) {
     gan->policy.n_events = gan->base.events.n;
+    gan->policy.n_streams = tt_gan_streams(gan);
     gan->built = true;
     status = tt_gan_policy_init(&gan->policy, config.seed);
   }

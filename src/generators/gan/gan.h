@@ -1,7 +1,7 @@
 /* The sequence GANs `seqgan` and `maligan`: one generator network, one discriminator, one schedule,
  * two ways to turn the discriminator's opinion into a gradient.
  *
- *   generator      an LSTM over the event types of a stream (a CPU's, or the merged one)
+ *   generator      an LSTM over the event types of a stream (a CPU's, or the merged one; told whose)
  *   discriminator  a convolutional network over L events: real or generated (critic.h)
  *   training       maximum likelihood first; then the discriminator; then rounds of both
  *     seqgan       policy gradient, the reward of an event by Monte-Carlo rollouts (Yu et al. 2017)
@@ -54,6 +54,10 @@ extern const struct tt_generator_ops tt_seqgan_ops, tt_maligan_ops;
 
 static inline const struct tt_markov *tt_gan_markov(const struct tt_gan *gan) {
   return (const struct tt_markov *)gan->attributes;
+}
+/* Whose sequences the policy tells apart: the CPUs'. */
+static inline size_t tt_gan_streams(const struct tt_gan *gan) {
+  return gan->base.stream == TT_STREAM_CPU ? gan->base.cpu_limit : 1;
 }
 static inline bool tt_gan_is_maligan(const struct tt_gan *gan) {
   return gan->base.ops == &tt_maligan_ops;

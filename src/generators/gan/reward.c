@@ -10,9 +10,10 @@ enum tt_status tt_gan_play_create(size_t batch, size_t length, size_t width,
                                   struct tt_gan_play *ret) {
   struct tt_gan_play play = {.batch = batch, .length = length};
   enum tt_status status = tt_lstm_state_create(batch, width, &play.start);
+  play.streams = tt_calloc(batch, sizeof *play.streams);
   play.before = tt_alloc(batch, sizeof *play.before);
   play.events = tt_alloc(batch * length, sizeof *play.events);
-  if (status == TT_OK && (!play.before || !play.events))
+  if (status == TT_OK && (!play.streams || !play.before || !play.events))
     status = tt_fail(TT_NO_MEMORY, "%zu sequences of %zu events", batch, length);
   if (status != TT_OK) {
     tt_gan_play_release(&play);
@@ -24,6 +25,7 @@ enum tt_status tt_gan_play_create(size_t batch, size_t length, size_t width,
 
 void tt_gan_play_release(struct tt_gan_play *play) {
   tt_lstm_state_release(&play->start);
+  tt_free(play->streams);
   tt_free(play->before);
   tt_free(play->events);
   *play = (struct tt_gan_play){0};
@@ -40,26 +42,30 @@ void tt_gan_play_inputs(const struct tt_gan_play *play, int32_t *ret) {
 struct completions { /* of every sequence, N in a row */
   size_t n;          /* batch * N */
   struct tt_lstm_state state;
-  int32_t *last, *events; /* [n], [n, length] */
-  struct tt_rng *rngs;    /* [n] */
-  float *scores;          /* [n] */
+  int32_t *streams, *last; /* [n] */
+  int32_t *events;         /* [n, length] */
+  struct tt_rng *rngs;     /* [n] */
+  float *scores;           /* [n] */
 };
 
 static enum tt_status completions_create(const struct tt_gan_play *play, size_t rollouts,
                                          struct completions *ret) {
   const size_t n = ret->n = play->batch * rollouts;
   enum tt_status status = tt_lstm_state_create(n, play->start.d, &ret->state);
+  ret->streams = tt_alloc(n, sizeof *ret->streams);
   ret->last = tt_alloc(n, sizeof *ret->last);
   ret->events = tt_alloc(n * play->length, sizeof *ret->events);
   ret->rngs = tt_alloc(n, sizeof *ret->rngs);
   ret->scores = tt_alloc(n, sizeof *ret->scores);
-  if (status == TT_OK && (!ret->last || !ret->events || !ret->rngs || !ret->scores))
+  if (status == TT_OK &&
+      (!ret->streams || !ret->last || !ret->events || !ret->rngs || !ret->scores))
     status = tt_fail(TT_NO_MEMORY, "%zu completions", n);
   return status;
 }
 
 static void completions_release(struct completions *all) {
   tt_lstm_state_release(&all->state);
+  tt_free(all->streams);
   tt_free(all->last);
   tt_free(all->events);
   tt_free(all->rngs);
@@ -76,6 +82,7 @@ static void branch(const struct tt_gan_play *play, const struct tt_lstm_state *s
     memcpy(all->state.h + i * d, state->h + b * d, d * sizeof *state->h);
     memcpy(all->state.cell + i * d, state->cell + b * d, d * sizeof *state->cell);
     memcpy(all->events + i * length, play->events + b * length, (t + 1) * sizeof *all->events);
+    all->streams[i] = play->streams[b];
     all->last[i] = play->events[b * length + t];
     tt_rng_init(&all->rngs[i], how->seed, RNG_STREAM | how->step << 36 | t << 22 | i);
   }
@@ -105,11 +112,11 @@ enum tt_status tt_gan_rollout_rewards(struct tt_compute *c, const struct tt_gan_
   for (size_t t = 0, first = 0; t + 1 < length; t++) {
     for (size_t b = 0; b < batch; b++)
       inputs[b] = t ? play->events[b * length + t - 1] : play->before[b];
-    tt_gan_policy_read(c, policy, inputs, 1, &state);
+    tt_gan_policy_read(c, policy, inputs, play->streams, 1, &state);
     if ((t + 1) % how->every != 0)
       continue;
     branch(play, &state, t, how, &all);
-    tt_gan_policy_draw(c, policy, all.last, &all.state, length - 1 - t, all.rngs,
+    tt_gan_policy_draw(c, policy, all.last, all.streams, &all.state, length - 1 - t, all.rngs,
                        all.events + t + 1, length);
     judge->score(judge->user, all.events, all.n, length, all.scores);
     for (size_t b = 0; b < batch; b++) {

@@ -14,6 +14,7 @@ struct tt_gan_judge {
 struct tt_gan_play {
   size_t batch, length;
   struct tt_lstm_state start; /* before the first event */
+  int32_t *streams;           /* [batch] whose it is */
   int32_t *before;            /* [batch] the event before the first, not yet put in */
   int32_t *events;            /* [batch, length] */
 };

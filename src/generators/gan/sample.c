@@ -10,6 +10,7 @@ enum { AHEAD = 128 /* events drawn at a time */ };
 
 struct stream {
   struct tt_rng rng;
+  int32_t cpu;               /* whose it is; 0: of all */
   int32_t last;              /* not yet put in */
   int32_t events[2 * AHEAD]; /* drawn and not handed out: [first, first + n), a ring */
   size_t first, n;
@@ -24,23 +25,25 @@ struct source {
   size_t n_streams;
   /* of those that are drawn for at a time */
   struct tt_lstm_state some;
-  size_t *which;       /* [n_streams] */
-  int32_t *last, *out; /* [n_streams], [n_streams, AHEAD] */
-  struct tt_rng *rngs; /* [n_streams] */
+  size_t *which;        /* [n_streams] */
+  int32_t *cpus, *last; /* [n_streams] */
+  int32_t *out;         /* [n_streams, AHEAD] */
+  struct tt_rng *rngs;  /* [n_streams] */
 };
 
-static enum tt_status begin(void *user, const struct tt_markov_history *const *histories,
-                            size_t n) {
+static enum tt_status begin(void *user, const struct tt_markov_start *const *starts, size_t n) {
   struct source *source = user;
   const struct tt_gan_policy *policy = &source->gan->policy;
   const size_t d = policy->width;
   source->n_streams = n;
   source->streams = tt_calloc(n, sizeof *source->streams);
   source->which = tt_alloc(n, sizeof *source->which);
+  source->cpus = tt_alloc(n, sizeof *source->cpus);
   source->last = tt_alloc(n, sizeof *source->last);
   source->out = tt_alloc(n * AHEAD, sizeof *source->out);
   source->rngs = tt_alloc(n, sizeof *source->rngs);
-  if (!source->streams || !source->which || !source->last || !source->out || !source->rngs)
+  if (!source->streams || !source->which || !source->cpus || !source->last || !source->out ||
+      !source->rngs)
     return tt_fail(TT_NO_MEMORY, "%zu streams", n);
   enum tt_status status = tt_lstm_state_create(n, d, &source->state);
   if (status == TT_OK)
@@ -48,11 +51,12 @@ static enum tt_status begin(void *user, const struct tt_markov_history *const *h
   for (size_t i = 0; status == TT_OK && i < n; i++) {
     /* the start, then all real events but the last, which waits to be put in */
     int32_t inputs[TT_MARKOV_MAX_ORDER] = {tt_gan_start(policy)};
-    const struct tt_markov_history *history = histories[i];
+    const struct tt_markov_history *history = &starts[i]->history;
+    source->streams[i].cpu = policy->n_streams > 1 ? starts[i]->cpu : 0;
     struct tt_lstm_state one = {1, d, source->state.h + i * d, source->state.cell + i * d};
     for (uint32_t k = 1; k < history->n; k++)
       inputs[k] = history->events[history->n - k];
-    tt_gan_policy_read(source->compute, policy, inputs, history->n, &one);
+    tt_gan_policy_read(source->compute, policy, inputs, &source->streams[i].cpu, history->n, &one);
     source->streams[i].last = history->n ? history->events[0] : tt_gan_start(policy);
     tt_rng_init(&source->streams[i].rng, source->seed, RNG_STREAM | i);
   }
@@ -71,11 +75,12 @@ static void fill(struct source *source) {
     const size_t i = source->which[k];
     memcpy(some.h + k * d, source->state.h + i * d, d * sizeof *some.h);
     memcpy(some.cell + k * d, source->state.cell + i * d, d * sizeof *some.cell);
+    source->cpus[k] = source->streams[i].cpu;
     source->last[k] = source->streams[i].last;
     source->rngs[k] = source->streams[i].rng;
   }
-  tt_gan_policy_draw(source->compute, &source->gan->policy, source->last, &some, AHEAD,
-                     source->rngs, source->out, AHEAD);
+  tt_gan_policy_draw(source->compute, &source->gan->policy, source->last, source->cpus, &some,
+                     AHEAD, source->rngs, source->out, AHEAD);
   for (size_t k = 0; k < n; k++) {
     const size_t i = source->which[k];
     struct stream *stream = &source->streams[i];
@@ -113,6 +118,7 @@ enum tt_status tt_gan_generate(const struct tt_generator *generator,
   tt_lstm_state_release(&source.some);
   tt_free(source.streams);
   tt_free(source.which);
+  tt_free(source.cpus);
   tt_free(source.last);
   tt_free(source.out);
   tt_free(source.rngs);

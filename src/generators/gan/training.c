@@ -39,6 +39,7 @@ struct fit {
   /* maximum likelihood */
   size_t windows;
   int32_t *window_events, *window_inputs; /* [windows, 2L] */
+  int32_t *window_streams;                /* [windows] */
   /* rounds */
   struct tt_gan_critic critic;
   struct tt_optimizer critic_optimizer;
@@ -68,12 +69,12 @@ static enum tt_status pretrain_step(void *user, uint64_t step, double *ret_loss)
   struct fit *fit = user;
   const struct tt_gan_policy *policy = &fit->gan->policy;
   struct tt_rng rng = rng_of(fit->config->seed, DRAW_WINDOWS, step, 0);
-  tt_gan_windows_draw(&fit->train, &rng, fit->windows, fit->window_events);
+  tt_gan_windows_draw(&fit->train, &rng, fit->windows, fit->window_events, fit->window_streams);
   shift(policy, fit->window_events, fit->windows, fit->train.length, fit->window_inputs);
   tt_compute_begin(fit->compute, true, step);
   struct tt_tensor *loss =
-      tt_gan_policy_loss(fit->compute, policy, fit->window_inputs, fit->window_events, NULL, 0,
-                         fit->windows, fit->train.length, NULL, NULL);
+      tt_gan_policy_loss(fit->compute, policy, fit->window_inputs, fit->window_streams,
+                         fit->window_events, NULL, 0, fit->windows, fit->train.length, NULL, NULL);
   *ret_loss = (double)tt_tensor_value(loss);
   tt_compute_backward(fit->compute, loss);
   return TT_OK;
@@ -110,10 +111,11 @@ static enum tt_status measure(struct fit *fit, const struct tt_dataset *dataset,
   if (!events || !inputs || !losses)
     status = tt_fail(TT_NO_MEMORY, "%zu events", (size_t)n * length);
   for (uint64_t w = 0; status == TT_OK && w < n; w++) {
-    tt_gan_windows_read(&all, w * count / n, events);
+    const int32_t stream = tt_gan_windows_read(&all, w * count / n, events);
     shift(policy, events, 1, length, inputs);
     tt_compute_begin(fit->compute, false, 0);
-    tt_gan_policy_loss(fit->compute, policy, inputs, events, NULL, 0, 1, length, NULL, losses);
+    tt_gan_policy_loss(fit->compute, policy, inputs, &stream, events, NULL, 0, 1, length, NULL,
+                       losses);
     for (size_t i = 0; i < length; i++) {
       sum += (double)losses[i];
       known += events[i] >= 0;
@@ -140,11 +142,13 @@ static void make_play(struct fit *fit, enum draw draw, uint64_t step, size_t sam
   const uint64_t seed = fit->config->seed;
   struct tt_rng rng = rng_of(seed, draw, step, 0);
   for (size_t b = 0; b < batch; b++)
-    if (b % samples == 0)
-      tt_gan_windows_draw(&fit->train, &rng, 1, fit->real + b * 2 * length);
-    else
+    if (b % samples == 0) {
+      tt_gan_windows_draw(&fit->train, &rng, 1, fit->real + b * 2 * length, play->streams + b);
+    } else {
       memcpy(fit->real + b * 2 * length, fit->real + (b - 1) * 2 * length,
              2 * length * sizeof *fit->real);
+      play->streams[b] = play->streams[b - 1];
+    }
   for (size_t b = 0; b < batch; b++) {
     const int32_t *window = fit->real + b * 2 * length;
     fit->inputs[b * length] = tt_gan_start(policy);
@@ -155,7 +159,7 @@ static void make_play(struct fit *fit, enum draw draw, uint64_t step, size_t sam
   }
   memset(play->start.h, 0, batch * d * sizeof *play->start.h);
   memset(play->start.cell, 0, batch * d * sizeof *play->start.cell);
-  tt_gan_policy_read(fit->compute, policy, fit->inputs, length, &play->start);
+  tt_gan_policy_read(fit->compute, policy, fit->inputs, play->streams, length, &play->start);
 }
 
 /* Draws the play's events from `prefix` on; play->start stays where it is. */
@@ -172,12 +176,12 @@ static enum tt_status draw_play(struct fit *fit, size_t prefix) {
   for (size_t i = 0; i < prefix; i++) {
     for (size_t b = 0; b < batch; b++)
       fit->last[b] = i ? play->events[b * length + i - 1] : play->before[b];
-    tt_gan_policy_read(fit->compute, policy, fit->last, 1, &state);
+    tt_gan_policy_read(fit->compute, policy, fit->last, play->streams, 1, &state);
   }
   for (size_t b = 0; b < batch; b++)
     fit->last[b] = prefix ? play->events[b * length + prefix - 1] : play->before[b];
-  tt_gan_policy_draw(fit->compute, policy, fit->last, &state, length - prefix, fit->rngs,
-                     play->events + prefix, length);
+  tt_gan_policy_draw(fit->compute, policy, fit->last, play->streams, &state, length - prefix,
+                     fit->rngs, play->events + prefix, length);
   tt_lstm_state_release(&state);
   return TT_OK;
 }
@@ -331,10 +335,10 @@ static enum tt_status round_step(void *user, uint64_t step, double *ret_loss) {
     maligan_weights(fit, prefix, &normalizer);
   tt_gan_play_inputs(&fit->play, fit->inputs);
   tt_compute_begin(fit->compute, true, step);
-  tt_compute_backward(fit->compute,
-                      tt_gan_policy_loss(fit->compute, &fit->gan->policy, fit->inputs,
-                                         fit->play.events, fit->weights, normalizer,
-                                         fit->play.batch, fit->length, &fit->play.start, NULL));
+  tt_compute_backward(fit->compute, tt_gan_policy_loss(fit->compute, &fit->gan->policy, fit->inputs,
+                                                       fit->play.streams, fit->play.events,
+                                                       fit->weights, normalizer, fit->play.batch,
+                                                       fit->length, &fit->play.start, NULL));
   *ret_loss = fit->gan->record.discriminator_loss;
   return TT_OK;
 }
@@ -391,6 +395,7 @@ static enum tt_status make_buffers(struct fit *fit) {
   fit->windows = EVENTS_PER_STEP > two ? EVENTS_PER_STEP / two : 1;
   fit->window_events = tt_alloc(fit->windows * two, sizeof *fit->window_events);
   fit->window_inputs = tt_alloc(fit->windows * two, sizeof *fit->window_inputs);
+  fit->window_streams = tt_alloc(fit->windows, sizeof *fit->window_streams);
   fit->real = tt_alloc(batch * two, sizeof *fit->real);
   fit->inputs = tt_alloc(batch * length, sizeof *fit->inputs);
   fit->last = tt_alloc(batch, sizeof *fit->last);
@@ -398,8 +403,8 @@ static enum tt_status make_buffers(struct fit *fit) {
   fit->judged = tt_alloc(batch * two, sizeof *fit->judged);
   fit->labels = tt_alloc(2 * batch, sizeof *fit->labels);
   fit->weights = tt_alloc(batch * (length + 1), sizeof *fit->weights);
-  if (!fit->window_events || !fit->window_inputs || !fit->real || !fit->inputs || !fit->last ||
-      !fit->rngs || !fit->judged || !fit->labels || !fit->weights)
+  if (!fit->window_events || !fit->window_inputs || !fit->window_streams || !fit->real ||
+      !fit->inputs || !fit->last || !fit->rngs || !fit->judged || !fit->labels || !fit->weights)
     return tt_fail(TT_NO_MEMORY, "batches of %zu sequences", batch);
   return tt_gan_play_create(batch, length, fit->gan->policy.width, &fit->play);
 }
@@ -412,6 +417,7 @@ static void release(struct fit *fit) {
   tt_gan_play_release(&fit->play);
   tt_free(fit->window_events);
   tt_free(fit->window_inputs);
+  tt_free(fit->window_streams);
   tt_free(fit->real);
   tt_free(fit->inputs);
   tt_free(fit->last);

@@ -56,7 +56,7 @@ uint64_t tt_gan_windows_count(const struct tt_gan_windows *windows) {
   return windows->starts[n];
 }
 
-void tt_gan_windows_read(const struct tt_gan_windows *windows, uint64_t k, int32_t *ret) {
+int32_t tt_gan_windows_read(const struct tt_gan_windows *windows, uint64_t k, int32_t *ret) {
   size_t n, low = 0;
   const struct tt_segment *segments = tt_streams_segments(windows->streams, &n);
   TT_ASSERT(k < windows->starts[n]);
@@ -76,11 +76,13 @@ void tt_gan_windows_read(const struct tt_gan_windows *windows, uint64_t k, int32
       ret[done + i] = event < windows->n_events ? event : -1;
     }
   }
+  return (int32_t)segments[low].stream;
 }
 
 void tt_gan_windows_draw(const struct tt_gan_windows *windows, struct tt_rng *rng, size_t n,
-                         int32_t *ret) {
+                         int32_t *ret, int32_t *ret_streams) {
   const uint64_t count = tt_gan_windows_count(windows);
   for (size_t i = 0; i < n; i++)
-    tt_gan_windows_read(windows, tt_rng_below(rng, count), ret + i * windows->length);
+    ret_streams[i] =
+        tt_gan_windows_read(windows, tt_rng_below(rng, count), ret + i * windows->length);
 }

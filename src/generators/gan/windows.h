@@ -19,11 +19,12 @@ enum tt_status tt_gan_windows_open(const struct tt_dataset *dataset, enum tt_str
 void tt_gan_windows_close(struct tt_gan_windows *windows); /* accepts zeroed */
 /* Events of the longest stretch. */
 uint64_t tt_gan_windows_longest(const struct tt_gan_windows *windows);
-/* How many there are, one from each position that one can begin at; and the k-th: ret[length]. */
+/* How many there are, one from each position that one can begin at; and the k-th: ret[length].
+ * Returns whose it is: a CPU, or 0 of the merged stream. */
 uint64_t tt_gan_windows_count(const struct tt_gan_windows *windows);
-void tt_gan_windows_read(const struct tt_gan_windows *windows, uint64_t k, int32_t *ret);
-/* n windows, each of them equally likely: ret[n, length]. */
+int32_t tt_gan_windows_read(const struct tt_gan_windows *windows, uint64_t k, int32_t *ret);
+/* n windows, each of them equally likely: ret[n, length], ret_streams[n]. */
 void tt_gan_windows_draw(const struct tt_gan_windows *windows, struct tt_rng *rng, size_t n,
-                         int32_t *ret);
+                         int32_t *ret, int32_t *ret_streams);
 
 #endif

@@ -150,8 +150,8 @@ enum tt_status tt_markov_generate(const struct tt_generator *generator,
  * those that have events, in order: 0 .. n - 1. */
 struct tt_markov_events {
   void *user;
-  /* All streams have begun, each after these real events. */
-  enum tt_status (*begin)(void *user, const struct tt_markov_history *const *histories, size_t n);
+  /* All streams have begun, each where this real one stood. */
+  enum tt_status (*begin)(void *user, const struct tt_markov_start *const *starts, size_t n);
   enum tt_status (*next)(void *user, size_t stream,
                          uint16_t *ret); /* < events.n, seen in training */
 };

@@ -220,14 +220,13 @@ static void begin_stream(struct sampler *sampler, size_t which, uint64_t seed) {
 }
 
 static enum tt_status begin_events(const struct sampler *sampler) {
-  const struct tt_markov_history **histories = tt_alloc(sampler->n_streams, sizeof *histories);
-  if (!histories)
+  const struct tt_markov_start **starts = tt_alloc(sampler->n_streams, sizeof *starts);
+  if (!starts)
     return tt_fail(TT_NO_MEMORY, "%zu streams", sampler->n_streams);
   for (size_t i = 0; i < sampler->n_streams; i++)
-    histories[i] = &sampler->streams[i].history;
-  enum tt_status status =
-      sampler->events->begin(sampler->events->user, histories, sampler->n_streams);
-  tt_free(histories);
+    starts[i] = sampler->streams[i].start;
+  enum tt_status status = sampler->events->begin(sampler->events->user, starts, sampler->n_streams);
+  tt_free(starts);
   return status;
 }
 
