@@ -34,16 +34,22 @@ struct open_state { /* of the row reached last */
   bool pending;
 };
 
+struct row_price {         /* NEVER: not possible */
+  uint64_t keep, exchange; /* the row as it is; the row and the one behind exchanged */
+};
+
 struct tt_path_solver {
   const struct tt_path_graph *graph;
   size_t n_labels;
-  /* Per label, valid for the row whose stamp they carry. */
-  uint32_t stamp, *seen, *priced;
-  uint64_t *best, *price; /* cheapest way there; cost of substituting it here */
-  uint32_t *place;        /* index in `next` */
+  /* Of the row at hand, for every label and, at n_labels, a pending exchange. */
+  uint64_t *least; /* cheapest way there before the price of being there; NEVER: none yet */
+  uint32_t *from;  /* the open state it comes from */
+  uint32_t *order; /* what was reached, in the order of the first way there */
+  size_t n_order;
+  /* States of the row reached last, and room for those of the next. */
   struct open_state *open, *next;
-  struct state *next_state;
-  size_t n_open, n_next, pending; /* pending: its index in `next`, or SIZE_MAX */
+  size_t n_open, n_next;
+  bool ghosts; /* the first row's substitution ghosts are open, too, but not listed */
   /* The way back: states of rows base..row, first[row - base] the index of each row's first. */
   struct state *history;
   size_t n_history, history_capacity, history_max;
@@ -53,37 +59,73 @@ struct tt_path_solver {
   uint32_t *marks, *set, mark; /* [labels + 2] */
   uint32_t *need;              /* [row] least field 1 still to be paid after it */
   size_t need_capacity;
+  struct row_price *prices; /* [row + 1] from the row before the first on */
+  size_t prices_capacity;
   uint64_t budget;
   bool failed; /* out of memory */
 };
 
 /* ---- graph ---- */
 
+static unsigned rarity_of(const struct tt_relation *next, size_t row, size_t entry) {
+  unsigned r = 0; /* floor(log2(total / count)) */
+  while (r < RARITY_MAX && next->total[row] >> (r + 1) >= next->count[entry])
+    r++;
+  return r;
+}
+
+/* Edges to labels that no event with a predecessor can have are left out: no dt is legal there. */
 enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_path_graph *ret) {
   const struct tt_relation *next = &c->next;
-  uint8_t *rarity = tt_alloc(next->start[next->rows], sizeof *rarity);
-  if (!rarity)
-    return tt_fail(TT_NO_MEMORY, "out of memory");
-  for (size_t a = 0; a < next->rows; a++)
+  size_t n = c->events.n, n_edges = next->start[next->rows];
+  struct tt_path_graph graph = {.c = c};
+  graph.between = n && n > SIZE_MAX / n ? NULL : tt_calloc(n * n, sizeof *graph.between);
+  graph.start = tt_calloc(n + 1, sizeof *graph.start);
+  graph.back_start = tt_calloc(n + 1, sizeof *graph.back_start);
+  graph.edges = tt_alloc(n_edges, sizeof *graph.edges);
+  graph.back = tt_alloc(n_edges, sizeof *graph.back);
+  if (!graph.between || !graph.start || !graph.back_start || !graph.edges || !graph.back) {
+    tt_path_graph_release(&graph);
+    return tt_fail(TT_NO_MEMORY, "out of memory for the transitions of %zu events", n);
+  }
+  size_t kept = 0;
+  for (size_t a = 0; a < n; a++) {
     for (size_t i = next->start[a]; i < next->start[a + 1]; i++) {
-      unsigned r = 0; /* floor(log2(total / count)) */
-      while (r < RARITY_MAX && next->total[a] >> (r + 1) >= next->count[i])
-        r++;
-      rarity[i] = (uint8_t)r;
+      uint16_t to = (uint16_t)next->column[i];
+      if (!tt_dt_known(c, to))
+        continue;
+      unsigned r = rarity_of(next, a, i);
+      graph.edges[kept++] = (struct tt_path_edge){to, (uint8_t)r};
+      graph.between[a * n + to] = (uint8_t)(r + 1);
+      graph.back_start[to + 1u]++;
     }
-  *ret = (struct tt_path_graph){c, rarity};
+    graph.start[a + 1] = kept;
+  }
+  for (size_t b = 0; b < n; b++)
+    graph.back_start[b + 1] += graph.back_start[b];
+  for (size_t a = n; a-- > 0;) /* each list is filled from its end */
+    for (size_t k = graph.start[a]; k < graph.start[a + 1]; k++)
+      graph.back[--graph.back_start[graph.edges[k].label + 1u]] = (uint16_t)a;
+  for (size_t b = 0; b < n; b++) /* each end has become its begin */
+    graph.back_start[b] = graph.back_start[b + 1];
+  graph.back_start[n] = kept;
+  *ret = graph;
   return TT_OK;
 }
 
 void tt_path_graph_release(struct tt_path_graph *graph) {
-  tt_free(graph->rarity);
-  graph->rarity = NULL;
+  tt_free(graph->between);
+  tt_free(graph->start);
+  tt_free(graph->edges);
+  tt_free(graph->back_start);
+  tt_free(graph->back);
+  memset(graph, 0, sizeof *graph);
 }
 
 /* Rarity of the transition, NEVER when there is none. */
 static uint64_t rarity(const struct tt_path_graph *graph, uint16_t a, uint16_t b) {
-  size_t entry = tt_relation_find(&graph->c->next, a, b);
-  return entry == TT_ENTRY_NONE ? NEVER : graph->rarity[entry];
+  unsigned r = graph->between[(size_t)a * graph->c->events.n + b];
+  return r ? r - 1 : NEVER;
 }
 
 /* ---- solver ---- */
@@ -91,10 +133,9 @@ static uint64_t rarity(const struct tt_path_graph *graph, uint16_t a, uint16_t b
 void tt_path_solver_free(struct tt_path_solver *solver) {
   if (!solver)
     return;
-  void *parts[] = {solver->seen,    solver->priced, solver->best,  solver->price,
-                   solver->place,   solver->open,   solver->next,  solver->next_state,
-                   solver->history, solver->first,  solver->marks, solver->set,
-                   solver->need};
+  void *parts[] = {solver->least, solver->from,    solver->order, solver->open,
+                   solver->next,  solver->history, solver->first, solver->marks,
+                   solver->set,   solver->need,    solver->prices};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     tt_free(parts[i]);
   tt_free(solver);
@@ -107,18 +148,14 @@ struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, siz
   size_t n = s->n_labels = graph->c->events.n;
   s->graph = graph;
   s->history_max = history_max ? history_max : HISTORY_MAX;
-  s->seen = tt_calloc(n, sizeof *s->seen);
-  s->priced = tt_calloc(n, sizeof *s->priced);
-  s->best = tt_alloc(n, sizeof *s->best);
-  s->price = tt_alloc(n, sizeof *s->price);
-  s->place = tt_alloc(n, sizeof *s->place);
-  s->open = tt_alloc(n + 1, sizeof *s->open); /* every label, and one pending exchange */
+  s->least = tt_alloc(n + 1, sizeof *s->least);
+  s->from = tt_alloc(n + 1, sizeof *s->from);
+  s->order = tt_alloc(n + 1, sizeof *s->order);
+  s->open = tt_alloc(n + 1, sizeof *s->open);
   s->next = tt_alloc(n + 1, sizeof *s->next);
-  s->next_state = tt_alloc(n + 1, sizeof *s->next_state);
   s->marks = tt_calloc(n + 1, sizeof *s->marks);
   s->set = tt_alloc(n + 1, sizeof *s->set);
-  if (s->seen && s->priced && s->best && s->price && s->place && s->open && s->next &&
-      s->next_state && s->marks && s->set)
+  if (s->least && s->from && s->order && s->open && s->next && s->marks && s->set)
     return s;
   tt_path_solver_free(s);
   return NULL;
@@ -166,134 +203,211 @@ static uint64_t exchange_price(const struct tt_constraints *c, const struct tt_p
          SOFT * 2 * (cpu_pairs(c, row, row->label) + cpu_pairs(c, behind, behind->label));
 }
 
+/* From the row before the first, where there is one, to the last. */
+static bool find_prices(struct tt_path_solver *s, const struct tt_path_problem *p) {
+  if (tt_grow(&s->prices, &s->prices_capacity, p->n + 1, sizeof *s->prices))
+    return false;
+  const struct tt_constraints *c = s->graph->c;
+  bool before = !p->open_left && !p->fixed_left;
+  s->prices[0] = (struct row_price){NEVER, before ? exchange_price(c, p->rows - 1) : NEVER};
+  for (size_t t = 0; t < p->n; t++) {
+    const struct tt_path_row *row = &p->rows[t];
+    bool behind = t + 1 < p->n || !p->open_right;
+    s->prices[t + 1] =
+        (struct row_price){keep_price(c, row), behind ? exchange_price(c, row) : NEVER};
+  }
+  return true;
+}
+
+static const struct row_price *price_of(const struct tt_path_solver *s, size_t t) {
+  return &s->prices[t + 1];
+}
+
 /* ---- one row of the search ---- */
 
 static bool too_dear(const struct tt_path_solver *s, uint64_t cost, uint32_t need) {
   return s->budget != NO_BUDGET && cost / MAIN + need > s->budget;
 }
 
-static void begin_row(struct tt_path_solver *s) {
-  if (++s->stamp == 0) { /* wrapped: old stamps would look new */
-    memset(s->seen, 0, s->n_labels * sizeof *s->seen);
-    memset(s->priced, 0, s->n_labels * sizeof *s->priced);
-    s->stamp = 1;
-  }
-  s->n_next = 0;
-  s->pending = SIZE_MAX;
-}
-
-static void reach(struct tt_path_solver *s, uint16_t label, uint64_t cost, size_t parent,
-                  uint8_t kind) {
-  if (s->seen[label] != s->stamp) {
-    s->seen[label] = s->stamp;
-    s->place[label] = (uint32_t)s->n_next++;
-  } else if (cost >= s->best[label]) {
-    return;
-  }
-  s->best[label] = cost;
-  uint32_t at = s->place[label];
-  s->next[at] = (struct open_state){cost, label, false};
-  s->next_state[at] = (struct state){(uint32_t)parent, label, kind};
-}
-
-static void reach_pending(struct tt_path_solver *s, uint16_t label, uint64_t cost, size_t parent,
-                          uint8_t kind) {
-  if (s->pending == SIZE_MAX)
-    s->pending = s->n_next++;
-  else if (cost >= s->next[s->pending].cost)
-    return;
-  s->next[s->pending] = (struct open_state){cost, label, true};
-  s->next_state[s->pending] = (struct state){(uint32_t)parent, label, kind};
-}
-
-static uint64_t price_here(struct tt_path_solver *s, const struct tt_path_row *row,
-                           uint16_t label) {
-  if (s->priced[label] != s->stamp) {
-    s->priced[label] = s->stamp;
-    s->price[label] = substitute_price(s->graph->c, row, label);
-  }
-  return s->price[label];
-}
-
-/* Makes `next` the open row and remembers its states; drops what is beyond the budget. */
-static void end_row(struct tt_path_solver *s, uint32_t need, uint32_t need_pending) {
-  if (tt_grow(&s->history, &s->history_capacity, s->n_history + s->n_next, sizeof *s->history) ||
+/* Begins a row that may have up to `states` states. */
+static bool begin_row(struct tt_path_solver *s, size_t states) {
+  if (tt_grow(&s->history, &s->history_capacity, s->n_history + states, sizeof *s->history) ||
       tt_grow(&s->first, &s->first_capacity, s->n_first + 1, sizeof *s->first)) {
     s->failed = true;
-    return;
+    return false;
   }
   s->first[s->n_first++] = s->n_history;
-  s->n_open = 0;
-  for (size_t i = 0; i < s->n_next; i++) {
-    if (too_dear(s, s->next[i].cost, s->next[i].pending ? need_pending : need))
-      continue;
-    s->history[s->n_history++] = s->next_state[i];
-    s->open[s->n_open++] = s->next[i];
-  }
+  s->n_next = 0;
+  return true;
 }
 
-/* Can rows t, t + 1 be exchanged as far as the stretch's end is concerned? */
-static bool has_next(const struct tt_path_problem *p, size_t t) {
-  return t + 1 < p->n || !p->open_right;
+/* Adds a state to the row begun, unless it is beyond the budget. */
+static void add_state(struct tt_path_solver *s, uint64_t cost, uint32_t need, uint32_t parent,
+                      uint16_t label, uint8_t kind, bool pending) {
+  if (too_dear(s, cost, need))
+    return;
+  s->history[s->n_history++] = (struct state){parent, label, kind};
+  s->next[s->n_next++] = (struct open_state){cost, label, pending};
+}
+
+/* Makes the row begun the open one. */
+static void end_row(struct tt_path_solver *s) {
+  struct open_state *open = s->open;
+  s->open = s->next;
+  s->next = open;
+  s->n_open = s->n_next;
+}
+
+/* One less than corrections begun further left cost at least. */
+#define GHOST_EXCHANGE ((TT_PATH_EXCHANGE - 1) * MAIN)
+#define GHOST_SUBSTITUTE ((TT_PATH_SUBSTITUTE - 1) * MAIN)
+
+/* Is there a substitution ghost of the label? The first row's own label is kept, that of the row
+ * before may be an exchange's, which is cheaper. */
+static bool is_ghost(const struct tt_path_solver *s, const struct tt_path_problem *p,
+                     uint16_t label) {
+  return label != p->rows->label && (p->rows->dt < 0 || tt_dt_known(s->graph->c, label)) &&
+         !(s->prices[0].exchange != NEVER && label == p->rows[-1].label);
 }
 
 static void first_row(struct tt_path_solver *s, const struct tt_path_problem *p) {
-  const struct tt_constraints *c = s->graph->c;
   const struct tt_path_row *row = p->rows;
-  begin_row(s);
-  uint64_t keep = keep_price(c, row), exchange = has_next(p, 0) ? exchange_price(c, row) : NEVER;
-  if (keep != NEVER)
-    reach(s, row->label, keep, 0, KEPT);
+  const struct row_price *price = price_of(s, 0);
+  uint32_t need = s->need[0], need_pending = p->n > 1 ? s->need[1] : 0;
+  s->ghosts = false;
+  if (!begin_row(s, s->n_labels + 1))
+    return;
+  if (price->keep != NEVER)
+    add_state(s, price->keep, need, 0, row->label, KEPT, false);
   if (p->open_left) {
-    if (exchange != NEVER)
-      reach_pending(s, row[1].label, exchange, 0, PENDING);
-    for (size_t l = 0; l < s->n_labels && !too_dear(s, TT_PATH_SUBSTITUTE * MAIN, s->need[0]); l++)
+    if (price->exchange != NEVER)
+      add_state(s, price->exchange, need_pending, 0, row[1].label, PENDING, true);
+    for (size_t l = 0; l < s->n_labels && !too_dear(s, TT_PATH_SUBSTITUTE * MAIN, need); l++)
       if (l != row->label) {
-        uint64_t price = substitute_price(c, row, (uint16_t)l);
-        if (price != NEVER)
-          reach(s, (uint16_t)l, price, 0, SUBSTITUTED);
+        uint64_t cost = substitute_price(s->graph->c, row, (uint16_t)l);
+        if (cost != NEVER)
+          add_state(s, cost, need, 0, (uint16_t)l, SUBSTITUTED, false);
       }
-  } else if (!p->fixed_left) { /* one less than corrections begun further left cost at least */
-    if (exchange != NEVER)
-      reach_pending(s, row[1].label, (TT_PATH_EXCHANGE - 1) * MAIN, 0, GHOST);
-    if (exchange_price(c, row - 1) != NEVER)
-      reach(s, row[-1].label, (TT_PATH_EXCHANGE - 1) * MAIN, 0, GHOST);
-    uint64_t cost = (TT_PATH_SUBSTITUTE - 1) * MAIN;
-    for (size_t l = 0; l < s->n_labels && !too_dear(s, cost, s->need[0]); l++)
-      if (l != row->label && substitute_price(c, row, (uint16_t)l) != NEVER)
-        reach(s, (uint16_t)l, cost, 0, GHOST);
+  } else if (!p->fixed_left) {
+    if (price->exchange != NEVER)
+      add_state(s, GHOST_EXCHANGE, need_pending, 0, row[1].label, GHOST, true);
+    if (s->prices[0].exchange != NEVER)
+      add_state(s, GHOST_EXCHANGE, need, 0, row[-1].label, GHOST, false);
+    /* Ghosts that cannot be followed by a substitution are looked up when they are needed. */
+    s->ghosts = p->n > 1 && too_dear(s, GHOST_SUBSTITUTE + TT_PATH_SUBSTITUTE * MAIN, s->need[1]);
+    for (size_t l = 0; l < s->n_labels && !s->ghosts && !too_dear(s, GHOST_SUBSTITUTE, need); l++)
+      if (is_ghost(s, p, (uint16_t)l))
+        add_state(s, GHOST_SUBSTITUTE, need, 0, (uint16_t)l, GHOST, false);
+    s->ghosts = s->ghosts && !too_dear(s, GHOST_SUBSTITUTE, need);
   }
-  end_row(s, s->need[0], p->n > 1 ? s->need[1] : 0);
+  end_row(s);
 }
 
+/* A way to a label (or the pending exchange): the first of the cheapest stays. */
+static inline void reach(struct tt_path_solver *s, size_t to, uint64_t cost, uint32_t from) {
+  if (cost >= s->least[to])
+    return;
+  if (s->least[to] == NEVER)
+    s->order[s->n_order++] = (uint32_t)to;
+  s->least[to] = cost;
+  s->from[to] = from;
+}
+
+/* The first row's ghosts, label by label: those that lead to the second row's label or to its
+ * exchange become states of the first row after all. */
+static void reach_from_ghosts(struct tt_path_solver *s, const struct tt_path_problem *p) {
+  const struct tt_path_graph *graph = s->graph;
+  const struct tt_path_row *row = &p->rows[1];
+  const struct row_price *price = price_of(s, 1);
+  const uint16_t *keep = NULL, *keep_end = NULL, *exchange = NULL, *exchange_end = NULL;
+  if (price->keep != NEVER) {
+    keep = graph->back + graph->back_start[row->label];
+    keep_end = graph->back + graph->back_start[row->label + 1u];
+  }
+  if (price->exchange != NEVER) {
+    exchange = graph->back + graph->back_start[row[1].label];
+    exchange_end = graph->back + graph->back_start[row[1].label + 1u];
+  }
+  while (keep < keep_end || exchange < exchange_end) {
+    bool keeps = keep < keep_end && (exchange == exchange_end || *keep <= *exchange);
+    bool exchanges = exchange < exchange_end && (keep == keep_end || *exchange <= *keep);
+    uint16_t label = keeps ? *keep : *exchange;
+    keep += keeps;
+    exchange += exchanges;
+    if (!is_ghost(s, p, label))
+      continue;
+    if (tt_grow(&s->history, &s->history_capacity, s->n_history + 1, sizeof *s->history)) {
+      s->failed = true;
+      return;
+    }
+    uint32_t state = (uint32_t)(s->n_history - s->first[0]);
+    s->history[s->n_history++] = (struct state){0, label, GHOST};
+    if (keeps)
+      reach(s, row->label, GHOST_SUBSTITUTE + rarity(graph, label, row->label), state);
+    if (exchanges)
+      reach(s, s->n_labels, GHOST_SUBSTITUTE + rarity(graph, label, row[1].label), state);
+  }
+}
+
+/* Prices are added at the end: they do not depend on where a way comes from. */
 static void next_row(struct tt_path_solver *s, const struct tt_path_problem *p, size_t t) {
   const struct tt_path_graph *graph = s->graph;
-  const struct tt_relation *next = &graph->c->next;
   const struct tt_path_row *row = &p->rows[t];
-  begin_row(s);
-  uint64_t keep = keep_price(graph->c, row);
-  uint64_t exchange = has_next(p, t) ? exchange_price(graph->c, row) : NEVER;
+  const struct row_price *price = price_of(s, t);
+  const uint32_t need = s->need[t], need_pending = t + 1 < p->n ? s->need[t + 1] : 0;
+  const size_t exchange = s->n_labels;
+  uint64_t second = NEVER; /* the way that ends the exchange pending */
+  uint32_t second_from = 0;
+  memset(s->least, 0xff, (s->n_labels + 1) * sizeof *s->least); /* NEVER */
+  s->n_order = 0;
   for (size_t i = 0; i < s->n_open; i++) {
     uint64_t cost = s->open[i].cost, r;
     uint16_t from = s->open[i].label;
-    if (s->open[i].pending) { /* the second half of the exchange */
-      reach(s, row[-1].label, cost + rarity(graph, from, row[-1].label), i, SECOND);
+    if (s->open[i].pending) {
+      second = cost + rarity(graph, from, row[-1].label);
+      second_from = (uint32_t)i;
+      if (s->least[row[-1].label] == NEVER) { /* takes its place in the order */
+        s->order[s->n_order++] = row[-1].label;
+        s->least[row[-1].label] = NEVER - 1;
+      }
       continue;
     }
-    if (keep != NEVER && (r = rarity(graph, from, row->label)) != NEVER)
-      reach(s, row->label, cost + keep + r, i, KEPT);
-    if (exchange != NEVER && (r = rarity(graph, from, row[1].label)) != NEVER)
-      reach_pending(s, row[1].label, cost + exchange + r, i, PENDING);
-    if (too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, s->need[t]))
+    if (price->keep != NEVER && (r = rarity(graph, from, row->label)) != NEVER)
+      reach(s, row->label, cost + r, (uint32_t)i);
+    if (price->exchange != NEVER && (r = rarity(graph, from, row[1].label)) != NEVER)
+      reach(s, exchange, cost + r, (uint32_t)i);
+    if (too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, need))
       continue;
-    for (size_t k = next->start[from]; k < next->start[from + 1]; k++) {
-      uint16_t to = (uint16_t)next->column[k];
-      uint64_t price = to == row->label ? NEVER : price_here(s, row, to);
-      if (price != NEVER)
-        reach(s, to, cost + price + graph->rarity[k], i, SUBSTITUTED);
-    }
+    const struct tt_path_edge *edge = graph->edges + graph->start[from];
+    for (const struct tt_path_edge *end = graph->edges + graph->start[from + 1u]; edge < end;
+         edge++)
+      reach(s, edge->label, cost + edge->rarity, (uint32_t)i);
   }
-  end_row(s, s->need[t], t + 1 < p->n ? s->need[t + 1] : 0);
+  if (t == 1 && s->ghosts)
+    reach_from_ghosts(s, p);
+  if (s->failed || !begin_row(s, s->n_order))
+    return;
+  for (size_t k = 0; k < s->n_order; k++) {
+    size_t to = s->order[k];
+    uint64_t cost = s->least[to];
+    if (to == exchange) {
+      add_state(s, cost + price->exchange, need_pending, s->from[to], row[1].label, PENDING, true);
+      continue;
+    }
+    uint64_t here = cost >= NEVER - 1  ? NEVER
+                    : to == row->label ? price->keep
+                    : too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, need)
+                        ? NEVER
+                        : substitute_price(graph->c, row, (uint16_t)to);
+    cost = here == NEVER ? NEVER : cost + here;
+    if (second != NEVER && to == row[-1].label &&
+        (second < cost || (second == cost && second_from < s->from[to])))
+      add_state(s, second, need, second_from, (uint16_t)to, SECOND, false);
+    else if (cost != NEVER)
+      add_state(s, cost, need, s->from[to], (uint16_t)to, to == row->label ? KEPT : SUBSTITUTED,
+                false);
+  }
+  end_row(s);
 }
 
 /* ---- the way back ---- */
@@ -364,21 +478,20 @@ static void forget_decided(struct tt_path_solver *s, size_t row, struct tt_step 
 static bool find_needs(struct tt_path_solver *s, const struct tt_path_problem *p) {
   if (tt_grow(&s->need, &s->need_capacity, 2 * (p->n + 3), sizeof *s->need))
     return false;
-  const struct tt_constraints *c = s->graph->c;
   uint32_t *worth = s->need + p->n; /* [n + 3] */
   memset(worth, 0, (p->n + 3) * sizeof *worth);
   bool possible[3] = {false, false, false}; /* exchanges of rows t, t + 1 (and one, two on) */
   for (size_t t = p->n; t-- > 0;) {
     possible[2] = possible[1];
     possible[1] = possible[0];
-    possible[0] = has_next(p, t) && exchange_price(c, &p->rows[t]) != NEVER;
+    possible[0] = price_of(s, t)->exchange != NEVER;
     uint32_t best = worth[t + 1], exchange = 0;
     size_t b = t + 2; /* a bad row that an exchange may mend from here on */
     if (b < p->n && p->rows[b].bad && (possible[0] || possible[1] || possible[2]))
       exchange = TT_PATH_EXCHANGE + worth[b + 1];
     s->need[t] = exchange > best ? exchange : best;
     best = s->need[t];
-    bool before = t > 0 && exchange_price(c, &p->rows[t - 1]) != NEVER;
+    bool before = t > 0 && price_of(s, t - 1)->exchange != NEVER;
     b = t + 1;
     if (b < p->n && p->rows[b].bad && !(before || possible[0] || possible[1]) &&
         TT_PATH_SUBSTITUTE + worth[b + 1] > best)
@@ -432,7 +545,7 @@ static bool search(struct tt_path_solver *s, const struct tt_path_problem *p, st
 enum tt_path_verdict tt_path_solve(struct tt_path_solver *s, const struct tt_path_problem *p,
                                    struct tt_step *steps) {
   enum tt_path_verdict verdict = TT_PATH_IMPOSSIBLE;
-  s->failed = !find_needs(s, p);
+  s->failed = !find_prices(s, p) || !find_needs(s, p);
   static const unsigned above[] = {2, 5, 8}; /* room for no, one, two needless substitutions */
   bool bounded = p->n_bad <= BUDGET_BAD_MAX && p->n <= NORMALIZE_ROWS;
   for (size_t i = 0; !s->failed && bounded && i < sizeof above / sizeof *above; i++) {

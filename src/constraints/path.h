@@ -62,9 +62,16 @@ struct tt_path_problem {
 };
 
 /* The transition graph with the rarity of every edge; shared by all threads. */
+struct tt_path_edge {
+  uint16_t label;
+  uint8_t rarity;
+};
 struct tt_path_graph {
   const struct tt_constraints *c;
-  uint8_t *rarity; /* [entries of c->next] */
+  uint8_t *between;           /* [E, E] rarity + 1 of the transition; 0: there is none */
+  size_t *start, *back_start; /* [E + 1] into edges, into back */
+  struct tt_path_edge *edges; /* by label, those that follow it, ascending */
+  uint16_t *back;             /* by label, those that it follows, ascending */
 };
 enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_path_graph *ret);
 void tt_path_graph_release(struct tt_path_graph *graph);
