@@ -1,6 +1,13 @@
-/* A Viterbi search (dynamic programming over (row, label, exchange pending)) on a sparse frontier.
- * States that cannot lead to a solution within a budget of field 1 are dropped, the budget is
- * raised until there is a solution: within it, nothing dearer was lost (iterative deepening). */
+/* A Viterbi search (dynamic programming over (row, label, exchange pending)) on a sparse frontier,
+ * in two passes as A* with a consistent heuristic would go (Hart, Nilsson & Raphael 1968): first,
+ * from the right, lower bounds of the field 1 still to be paid from every state, for all labels at
+ * once as sets of bits; then, from the left, the search itself, which drops every state that cannot
+ * lead to a solution within a budget. The first budget is the bound of the whole stretch, which is
+ * nearly always what the solution costs; it is raised until there is a solution: within it, nothing
+ * dearer was lost (iterative deepening, Korf 1985).
+ *
+ * Of ways of equal cost to a state the one that comes from the lowest label is taken, a pending
+ * exchange last: the solution does not depend on how it is found. */
 #include "constraints/path.h"
 
 #include <string.h>
@@ -15,10 +22,13 @@
 #define MAIN (EDIT << EDIT_BITS)
 #define NEVER UINT64_MAX
 #define NO_BUDGET UINT64_MAX
-#define BUDGET_BAD_MAX 64u /* beyond, budgets would prune nothing */
 #define RARITY_MAX 15u
 #define HISTORY_MAX ((size_t)1 << 22)
 #define NORMALIZE_ROWS 4096u
+#define LEVELS 6u                    /* bounds are told apart up to a row's least + LEVELS */
+#define BOUNDS_MAX ((size_t)1 << 20) /* rows * words of a stretch that gets bounds */
+#define RAISE_MAX 8u                 /* of a budget at once */
+#define OUT_OF_REACH (UINT32_MAX / 4)
 
 enum { KEPT, SUBSTITUTED, PENDING, SECOND, GHOST };
 
@@ -42,14 +52,13 @@ struct tt_path_solver {
   const struct tt_path_graph *graph;
   size_t n_labels;
   /* Of the row at hand, for every label and, at n_labels, a pending exchange. */
-  uint64_t *least; /* cheapest way there before the price of being there; NEVER: none yet */
-  uint32_t *from;  /* the open state it comes from */
-  uint32_t *order; /* what was reached, in the order of the first way there */
-  size_t n_order;
+  uint64_t *least;   /* cheapest way there before the price of being there; NEVER: none yet */
+  uint32_t *from;    /* the open state it comes from */
+  uint32_t *reached; /* what was reached */
+  size_t n_reached;
   /* States of the row reached last, and room for those of the next. */
   struct open_state *open, *next;
   size_t n_open, n_next;
-  bool ghosts; /* the first row's substitution ghosts are open, too, but not listed */
   /* The way back: states of rows base..row, first[row - base] the index of each row's first. */
   struct state *history;
   size_t n_history, history_capacity, history_max;
@@ -57,8 +66,11 @@ struct tt_path_solver {
   size_t base;                 /* rows before it are decided: their steps are written */
   bool ghost;                  /* what is decided begins at a ghost */
   uint32_t *marks, *set, mark; /* [labels + 2] */
-  uint32_t *need;              /* [row] least field 1 still to be paid after it */
-  size_t need_capacity;
+  /* Bounds of the field 1 still to be paid after a row. */
+  uint64_t *sets;     /* [row, LEVELS, words] the labels whose bound is at most floor + level */
+  uint64_t *reaching; /* [LEVELS, words] for one row, see find_bounds */
+  uint32_t *floor, *pending; /* [row] the least of any label; of the pending exchange */
+  size_t sets_capacity, floor_capacity, pending_capacity;
   struct row_price *prices; /* [row + 1] from the row before the first on */
   size_t prices_capacity;
   uint64_t budget;
@@ -66,6 +78,11 @@ struct tt_path_solver {
 };
 
 /* ---- graph ---- */
+
+static void join(uint64_t *set, const uint64_t *with, size_t words) {
+  for (size_t w = 0; w < words; w++)
+    set[w] |= with[w];
+}
 
 static unsigned rarity_of(const struct tt_relation *next, size_t row, size_t entry) {
   unsigned r = 0; /* floor(log2(total / count)) */
@@ -81,10 +98,14 @@ enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_pat
   struct tt_path_graph graph = {.c = c};
   graph.between = n && n > SIZE_MAX / n ? NULL : tt_calloc(n * n, sizeof *graph.between);
   graph.start = tt_calloc(n + 1, sizeof *graph.start);
-  graph.back_start = tt_calloc(n + 1, sizeof *graph.back_start);
   graph.edges = tt_alloc(n_edges, sizeof *graph.edges);
-  graph.back = tt_alloc(n_edges, sizeof *graph.back);
-  if (!graph.between || !graph.start || !graph.back_start || !graph.edges || !graph.back) {
+  graph.words = (n + 63) / 64;
+  graph.before =
+      n && graph.words > SIZE_MAX / n ? NULL : tt_calloc(n * graph.words, sizeof *graph.before);
+  graph.before_twice = graph.before ? tt_calloc(n * graph.words, sizeof *graph.before) : NULL;
+  graph.before_any = tt_calloc(graph.words, sizeof *graph.before);
+  if (!graph.between || !graph.start || !graph.edges || !graph.before || !graph.before_twice ||
+      !graph.before_any) {
     tt_path_graph_release(&graph);
     return tt_fail(TT_NO_MEMORY, "out of memory for the transitions of %zu events", n);
   }
@@ -97,18 +118,16 @@ enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_pat
       unsigned r = rarity_of(next, a, i);
       graph.edges[kept++] = (struct tt_path_edge){to, (uint8_t)r};
       graph.between[a * n + to] = (uint8_t)(r + 1);
-      graph.back_start[to + 1u]++;
+      graph.before[to * graph.words + a / 64] |= (uint64_t)1 << (a % 64);
     }
     graph.start[a + 1] = kept;
   }
-  for (size_t b = 0; b < n; b++)
-    graph.back_start[b + 1] += graph.back_start[b];
-  for (size_t a = n; a-- > 0;) /* each list is filled from its end */
+  const size_t words = graph.words;
+  for (size_t a = 0; a < n; a++) /* what leads to a leads in two steps to what follows a */
     for (size_t k = graph.start[a]; k < graph.start[a + 1]; k++)
-      graph.back[--graph.back_start[graph.edges[k].label + 1u]] = (uint16_t)a;
-  for (size_t b = 0; b < n; b++) /* each end has become its begin */
-    graph.back_start[b] = graph.back_start[b + 1];
-  graph.back_start[n] = kept;
+      join(graph.before_twice + graph.edges[k].label * words, graph.before + a * words, words);
+  for (size_t b = 0; b < n; b++)
+    join(graph.before_any, graph.before + b * words, words);
   *ret = graph;
   return TT_OK;
 }
@@ -117,8 +136,9 @@ void tt_path_graph_release(struct tt_path_graph *graph) {
   tt_free(graph->between);
   tt_free(graph->start);
   tt_free(graph->edges);
-  tt_free(graph->back_start);
-  tt_free(graph->back);
+  tt_free(graph->before);
+  tt_free(graph->before_twice);
+  tt_free(graph->before_any);
   memset(graph, 0, sizeof *graph);
 }
 
@@ -133,9 +153,9 @@ static uint64_t rarity(const struct tt_path_graph *graph, uint16_t a, uint16_t b
 void tt_path_solver_free(struct tt_path_solver *solver) {
   if (!solver)
     return;
-  void *parts[] = {solver->least, solver->from,    solver->order, solver->open,
-                   solver->next,  solver->history, solver->first, solver->marks,
-                   solver->set,   solver->need,    solver->prices};
+  void *parts[] = {solver->least,    solver->from,  solver->reached, solver->open,  solver->next,
+                   solver->history,  solver->first, solver->marks,   solver->set,   solver->sets,
+                   solver->reaching, solver->floor, solver->pending, solver->prices};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     tt_free(parts[i]);
   tt_free(solver);
@@ -150,12 +170,13 @@ struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, siz
   s->history_max = history_max ? history_max : HISTORY_MAX;
   s->least = tt_alloc(n + 1, sizeof *s->least);
   s->from = tt_alloc(n + 1, sizeof *s->from);
-  s->order = tt_alloc(n + 1, sizeof *s->order);
+  s->reached = tt_alloc(n + 1, sizeof *s->reached);
   s->open = tt_alloc(n + 1, sizeof *s->open);
   s->next = tt_alloc(n + 1, sizeof *s->next);
   s->marks = tt_calloc(n + 1, sizeof *s->marks);
   s->set = tt_alloc(n + 1, sizeof *s->set);
-  if (s->least && s->from && s->order && s->open && s->next && s->marks && s->set)
+  s->reaching = tt_alloc(LEVELS * graph->words, sizeof *s->reaching);
+  if (s->least && s->from && s->reached && s->open && s->next && s->marks && s->set && s->reaching)
     return s;
   tt_path_solver_free(s);
   return NULL;
@@ -223,10 +244,142 @@ static const struct row_price *price_of(const struct tt_path_solver *s, size_t t
   return &s->prices[t + 1];
 }
 
+/* ---- bounds ---- */
+
+static uint64_t *set_of(const struct tt_path_solver *s, size_t t, size_t level) {
+  return s->sets + (t * LEVELS + level) * s->graph->words;
+}
+
+static bool holds(const uint64_t *set, size_t label) {
+  return set[label / 64] >> (label % 64) & 1;
+}
+
+/* Field 1 still to be paid after row t when `label` stands there, at least. */
+static uint32_t bound_of(const struct tt_path_solver *s, size_t t, uint16_t label) {
+  if (s->budget == NO_BUDGET)
+    return 0;
+  uint32_t level = 0;
+  while (level < LEVELS && !holds(set_of(s, t, level), label))
+    level++;
+  return s->floor[t] + level;
+}
+
+static uint32_t pending_bound(const struct tt_path_solver *s, size_t t) {
+  return s->budget == NO_BUDGET ? 0 : s->pending[t];
+}
+
+/* What the sets of a row were made of, so that their predecessors need not be collected one by one:
+ * from level first_level on they hold first, from second_level on second, below level `rest`
+ * nothing else. */
+struct parts {
+  const uint64_t *before_first, *before_second; /* [words] predecessors of first, of second */
+  size_t first_level, second_level, rest;
+};
+
+/* s->reaching[k]: the predecessors of the labels with a bound of at most floor + k at row t, for
+ * k <= last. */
+static void find_reaching(const struct tt_path_solver *s, size_t t, const struct parts *parts,
+                          size_t last) {
+  const size_t words = s->graph->words;
+  for (size_t k = 0; k <= last; k++) {
+    uint64_t *reaching = s->reaching + k * words;
+    if (k)
+      memcpy(reaching, reaching - words, words * sizeof *reaching);
+    else
+      memset(reaching, 0, words * sizeof *reaching);
+    if (k == parts->first_level)
+      join(reaching, parts->before_first, words);
+    if (k == parts->second_level)
+      join(reaching, parts->before_second, words);
+    if (k < parts->rest)
+      continue;
+    const uint64_t *set = set_of(s, t, k), *below = k ? set_of(s, t, k - 1) : NULL;
+    for (size_t w = 0; w < words; w++)
+      for (uint64_t left = below ? set[w] & ~below[w] : set[w]; left; left &= left - 1) {
+        size_t label = 64 * w + (size_t)__builtin_ctzll(left);
+        join(reaching, s->graph->before + label * words, words);
+      }
+  }
+}
+
+/* The bounds of all rows, from the right. What a row's bounds are made of: keeping the next event
+ * (free), exchanging it, substituting it. Bounds from floor + LEVELS on are not told apart: they
+ * are taken for floor + LEVELS, which keeps them lower bounds, as floor grows by no more than a
+ * substitution costs from a row to the one before. (An event cannot be substituted by its own
+ * label; that the bounds allow it takes nothing from them, as keeping it is cheaper, or at worst
+ * makes them lower.) */
+static bool find_bounds(struct tt_path_solver *s, const struct tt_path_problem *p) {
+  const size_t words = s->graph->words, n = p->n;
+  if (tt_grow(&s->sets, &s->sets_capacity, n * LEVELS * words, sizeof *s->sets) ||
+      tt_grow(&s->floor, &s->floor_capacity, n, sizeof *s->floor) ||
+      tt_grow(&s->pending, &s->pending_capacity, n, sizeof *s->pending))
+    return false;
+  memset(set_of(s, n - 1, 0), 0xff, LEVELS * words * sizeof *s->sets);
+  for (size_t level = 0; s->n_labels % 64 && level < LEVELS; level++)
+    set_of(s, n - 1, level)[words - 1] = ((uint64_t)1 << (s->n_labels % 64)) - 1;
+  s->floor[n - 1] = s->pending[n - 1] = 0;
+  struct parts parts = {s->graph->before_any, NULL, 0, LEVELS, LEVELS};
+  for (size_t t = n - 1; t-- > 0;) {
+    const struct row_price *price = price_of(s, t + 1);
+    const uint32_t floor = s->floor[t + 1];
+    const uint16_t label = p->rows[t + 1].label;
+    uint32_t keep = OUT_OF_REACH, exchange = OUT_OF_REACH;
+    if (price->keep != NEVER)
+      keep = bound_of(s, t + 1, label);
+    if (price->exchange != NEVER)
+      exchange = TT_PATH_EXCHANGE + s->pending[t + 1];
+    uint32_t least = floor + TT_PATH_SUBSTITUTE;
+    least = keep < least ? keep : least;
+    least = exchange < least ? exchange : least;
+    s->floor[t] = least;
+    bool known = p->rows[t].label != TT_LABEL_NONE;
+    s->pending[t] = known ? bound_of(s, t + 1, p->rows[t].label) : OUT_OF_REACH;
+    size_t substitute = floor + TT_PATH_SUBSTITUTE - least; /* the first level of substitutions */
+    if (substitute < LEVELS)
+      find_reaching(s, t + 1, &parts, LEVELS - 1 - substitute);
+    parts = (struct parts){
+        .first_level = keep - least, .second_level = exchange - least, .rest = substitute};
+    if (keep != OUT_OF_REACH)
+      parts.before_first = s->graph->before_twice + label * words;
+    if (exchange != OUT_OF_REACH)
+      parts.before_second = s->graph->before_twice + p->rows[t + 2].label * words;
+    for (size_t level = 0; level < LEVELS; level++) {
+      uint64_t *set = set_of(s, t, level);
+      if (level >= substitute)
+        memcpy(set, s->reaching + (level - substitute) * words, words * sizeof *set);
+      else
+        memset(set, 0, words * sizeof *set);
+      if (keep <= least + level)
+        join(set, s->graph->before + label * words, words);
+      if (exchange <= least + level)
+        join(set, s->graph->before + p->rows[t + 2].label * words, words);
+    }
+  }
+  return true;
+}
+
+/* Field 1 of any solution, at least. */
+static uint32_t bound_of_all(const struct tt_path_solver *s, const struct tt_path_problem *p) {
+  uint32_t least = OUT_OF_REACH, exchange = TT_PATH_EXCHANGE, substitute = TT_PATH_SUBSTITUTE;
+  if (price_of(s, 0)->keep != NEVER)
+    least = bound_of(s, 0, p->rows->label);
+  if (p->fixed_left)
+    return least;
+  if (!p->open_left) { /* ghosts */
+    exchange--;
+    substitute--;
+    if (s->prices[0].exchange != NEVER && exchange + s->floor[0] < least)
+      least = exchange + s->floor[0];
+  }
+  if (price_of(s, 0)->exchange != NEVER && exchange + s->pending[0] < least)
+    least = exchange + s->pending[0];
+  return substitute + s->floor[0] < least ? substitute + s->floor[0] : least;
+}
+
 /* ---- one row of the search ---- */
 
-static bool too_dear(const struct tt_path_solver *s, uint64_t cost, uint32_t need) {
-  return s->budget != NO_BUDGET && cost / MAIN + need > s->budget;
+static bool too_dear(const struct tt_path_solver *s, uint64_t cost, uint32_t bound) {
+  return s->budget != NO_BUDGET && cost / MAIN + bound > s->budget;
 }
 
 /* Begins a row that may have up to `states` states. */
@@ -242,9 +395,9 @@ static bool begin_row(struct tt_path_solver *s, size_t states) {
 }
 
 /* Adds a state to the row begun, unless it is beyond the budget. */
-static void add_state(struct tt_path_solver *s, uint64_t cost, uint32_t need, uint32_t parent,
+static void add_state(struct tt_path_solver *s, uint64_t cost, uint32_t bound, uint32_t parent,
                       uint16_t label, uint8_t kind, bool pending) {
-  if (too_dear(s, cost, need))
+  if (too_dear(s, cost, bound))
     return;
   s->history[s->n_history++] = (struct state){parent, label, kind};
   s->next[s->n_next++] = (struct open_state){cost, label, pending};
@@ -262,91 +415,50 @@ static void end_row(struct tt_path_solver *s) {
 #define GHOST_EXCHANGE ((TT_PATH_EXCHANGE - 1) * MAIN)
 #define GHOST_SUBSTITUTE ((TT_PATH_SUBSTITUTE - 1) * MAIN)
 
-/* Is there a substitution ghost of the label? The first row's own label is kept, that of the row
- * before may be an exchange's, which is cheaper. */
-static bool is_ghost(const struct tt_path_solver *s, const struct tt_path_problem *p,
-                     uint16_t label) {
-  return label != p->rows->label && (p->rows->dt < 0 || tt_dt_known(s->graph->c, label)) &&
-         !(s->prices[0].exchange != NEVER && label == p->rows[-1].label);
-}
-
 static void first_row(struct tt_path_solver *s, const struct tt_path_problem *p) {
   const struct tt_path_row *row = p->rows;
   const struct row_price *price = price_of(s, 0);
-  uint32_t need = s->need[0], need_pending = p->n > 1 ? s->need[1] : 0;
-  s->ghosts = false;
+  const bool ghosts = !p->open_left && !p->fixed_left;
   if (!begin_row(s, s->n_labels + 1))
     return;
   if (price->keep != NEVER)
-    add_state(s, price->keep, need, 0, row->label, KEPT, false);
-  if (p->open_left) {
-    if (price->exchange != NEVER)
-      add_state(s, price->exchange, need_pending, 0, row[1].label, PENDING, true);
-    for (size_t l = 0; l < s->n_labels && !too_dear(s, TT_PATH_SUBSTITUTE * MAIN, need); l++)
-      if (l != row->label) {
-        uint64_t cost = substitute_price(s->graph->c, row, (uint16_t)l);
-        if (cost != NEVER)
-          add_state(s, cost, need, 0, (uint16_t)l, SUBSTITUTED, false);
-      }
-  } else if (!p->fixed_left) {
-    if (price->exchange != NEVER)
-      add_state(s, GHOST_EXCHANGE, need_pending, 0, row[1].label, GHOST, true);
-    if (s->prices[0].exchange != NEVER)
-      add_state(s, GHOST_EXCHANGE, need, 0, row[-1].label, GHOST, false);
-    /* Ghosts that cannot be followed by a substitution are looked up when they are needed. */
-    s->ghosts = p->n > 1 && too_dear(s, GHOST_SUBSTITUTE + TT_PATH_SUBSTITUTE * MAIN, s->need[1]);
-    for (size_t l = 0; l < s->n_labels && !s->ghosts && !too_dear(s, GHOST_SUBSTITUTE, need); l++)
-      if (is_ghost(s, p, (uint16_t)l))
-        add_state(s, GHOST_SUBSTITUTE, need, 0, (uint16_t)l, GHOST, false);
-    s->ghosts = s->ghosts && !too_dear(s, GHOST_SUBSTITUTE, need);
+    add_state(s, price->keep, bound_of(s, 0, row->label), 0, row->label, KEPT, false);
+  if (p->fixed_left) {
+    end_row(s);
+    return;
+  }
+  uint16_t taken = row->label; /* by an exchange ghost */
+  if (price->exchange != NEVER)
+    add_state(s, ghosts ? GHOST_EXCHANGE : price->exchange, pending_bound(s, 0), 0, row[1].label,
+              ghosts ? GHOST : PENDING, true);
+  if (ghosts && s->prices[0].exchange != NEVER) {
+    taken = row[-1].label;
+    add_state(s, GHOST_EXCHANGE, bound_of(s, 0, taken), 0, taken, GHOST, false);
+  }
+  uint64_t cost = ghosts ? GHOST_SUBSTITUTE : TT_PATH_SUBSTITUTE * MAIN;
+  uint32_t floor = s->budget == NO_BUDGET ? 0 : s->floor[0];
+  for (size_t l = 0; l < s->n_labels && !too_dear(s, cost, floor); l++) {
+    uint32_t bound = bound_of(s, 0, (uint16_t)l);
+    if (l == row->label || l == taken || too_dear(s, cost, bound))
+      continue;
+    uint64_t here = substitute_price(s->graph->c, row, (uint16_t)l);
+    if (here != NEVER)
+      add_state(s, ghosts ? cost : here, bound, 0, (uint16_t)l, ghosts ? GHOST : SUBSTITUTED,
+                false);
   }
   end_row(s);
 }
 
-/* A way to a label (or the pending exchange): the first of the cheapest stays. */
+/* A way to a label (or the pending exchange): the cheapest stays, of equals that from the lowest
+ * label. */
 static inline void reach(struct tt_path_solver *s, size_t to, uint64_t cost, uint32_t from) {
-  if (cost >= s->least[to])
+  uint64_t least = s->least[to];
+  if (cost > least || (cost == least && s->open[from].label > s->open[s->from[to]].label))
     return;
-  if (s->least[to] == NEVER)
-    s->order[s->n_order++] = (uint32_t)to;
+  if (least == NEVER)
+    s->reached[s->n_reached++] = (uint32_t)to;
   s->least[to] = cost;
   s->from[to] = from;
-}
-
-/* The first row's ghosts, label by label: those that lead to the second row's label or to its
- * exchange become states of the first row after all. */
-static void reach_from_ghosts(struct tt_path_solver *s, const struct tt_path_problem *p) {
-  const struct tt_path_graph *graph = s->graph;
-  const struct tt_path_row *row = &p->rows[1];
-  const struct row_price *price = price_of(s, 1);
-  const uint16_t *keep = NULL, *keep_end = NULL, *exchange = NULL, *exchange_end = NULL;
-  if (price->keep != NEVER) {
-    keep = graph->back + graph->back_start[row->label];
-    keep_end = graph->back + graph->back_start[row->label + 1u];
-  }
-  if (price->exchange != NEVER) {
-    exchange = graph->back + graph->back_start[row[1].label];
-    exchange_end = graph->back + graph->back_start[row[1].label + 1u];
-  }
-  while (keep < keep_end || exchange < exchange_end) {
-    bool keeps = keep < keep_end && (exchange == exchange_end || *keep <= *exchange);
-    bool exchanges = exchange < exchange_end && (keep == keep_end || *exchange <= *keep);
-    uint16_t label = keeps ? *keep : *exchange;
-    keep += keeps;
-    exchange += exchanges;
-    if (!is_ghost(s, p, label))
-      continue;
-    if (tt_grow(&s->history, &s->history_capacity, s->n_history + 1, sizeof *s->history)) {
-      s->failed = true;
-      return;
-    }
-    uint32_t state = (uint32_t)(s->n_history - s->first[0]);
-    s->history[s->n_history++] = (struct state){0, label, GHOST};
-    if (keeps)
-      reach(s, row->label, GHOST_SUBSTITUTE + rarity(graph, label, row->label), state);
-    if (exchanges)
-      reach(s, s->n_labels, GHOST_SUBSTITUTE + rarity(graph, label, row[1].label), state);
-  }
 }
 
 /* Prices are added at the end: they do not depend on where a way comes from. */
@@ -354,57 +466,56 @@ static void next_row(struct tt_path_solver *s, const struct tt_path_problem *p, 
   const struct tt_path_graph *graph = s->graph;
   const struct tt_path_row *row = &p->rows[t];
   const struct row_price *price = price_of(s, t);
-  const uint32_t need = s->need[t], need_pending = t + 1 < p->n ? s->need[t + 1] : 0;
+  const uint32_t floor = s->budget == NO_BUDGET ? 0 : s->floor[t];
   const size_t exchange = s->n_labels;
   uint64_t second = NEVER; /* the way that ends the exchange pending */
   uint32_t second_from = 0;
   memset(s->least, 0xff, (s->n_labels + 1) * sizeof *s->least); /* NEVER */
-  s->n_order = 0;
+  s->n_reached = 0;
   for (size_t i = 0; i < s->n_open; i++) {
     uint64_t cost = s->open[i].cost, r;
     uint16_t from = s->open[i].label;
     if (s->open[i].pending) {
       second = cost + rarity(graph, from, row[-1].label);
       second_from = (uint32_t)i;
-      if (s->least[row[-1].label] == NEVER) { /* takes its place in the order */
-        s->order[s->n_order++] = row[-1].label;
-        s->least[row[-1].label] = NEVER - 1;
-      }
       continue;
     }
     if (price->keep != NEVER && (r = rarity(graph, from, row->label)) != NEVER)
       reach(s, row->label, cost + r, (uint32_t)i);
     if (price->exchange != NEVER && (r = rarity(graph, from, row[1].label)) != NEVER)
       reach(s, exchange, cost + r, (uint32_t)i);
-    if (too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, need))
+    if (too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, floor))
       continue;
     const struct tt_path_edge *edge = graph->edges + graph->start[from];
     for (const struct tt_path_edge *end = graph->edges + graph->start[from + 1u]; edge < end;
          edge++)
       reach(s, edge->label, cost + edge->rarity, (uint32_t)i);
   }
-  if (t == 1 && s->ghosts)
-    reach_from_ghosts(s, p);
-  if (s->failed || !begin_row(s, s->n_order))
+  if (second != NEVER && s->least[row[-1].label] == NEVER)
+    s->reached[s->n_reached++] = row[-1].label;
+  if (!begin_row(s, s->n_reached))
     return;
-  for (size_t k = 0; k < s->n_order; k++) {
-    size_t to = s->order[k];
+  for (size_t k = 0; k < s->n_reached; k++) {
+    size_t to = s->reached[k];
     uint64_t cost = s->least[to];
     if (to == exchange) {
-      add_state(s, cost + price->exchange, need_pending, s->from[to], row[1].label, PENDING, true);
+      add_state(s, cost + price->exchange, pending_bound(s, t), s->from[to], row[1].label, PENDING,
+                true);
       continue;
     }
-    uint64_t here = cost >= NEVER - 1  ? NEVER
-                    : to == row->label ? price->keep
-                    : too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, need)
-                        ? NEVER
-                        : substitute_price(graph->c, row, (uint16_t)to);
+    uint32_t bound = bound_of(s, t, (uint16_t)to);
+    uint64_t here = NEVER;
+    if (cost != NEVER) {
+      if (to == row->label)
+        here = price->keep;
+      else if (!too_dear(s, cost + TT_PATH_SUBSTITUTE * MAIN, bound))
+        here = substitute_price(graph->c, row, (uint16_t)to);
+    }
     cost = here == NEVER ? NEVER : cost + here;
-    if (second != NEVER && to == row[-1].label &&
-        (second < cost || (second == cost && second_from < s->from[to])))
-      add_state(s, second, need, second_from, (uint16_t)to, SECOND, false);
+    if (second != NEVER && to == row[-1].label && second < cost)
+      add_state(s, second, bound, second_from, (uint16_t)to, SECOND, false);
     else if (cost != NEVER)
-      add_state(s, cost, need, s->from[to], (uint16_t)to, to == row->label ? KEPT : SUBSTITUTED,
+      add_state(s, cost, bound, s->from[to], (uint16_t)to, to == row->label ? KEPT : SUBSTITUTED,
                 false);
   }
   end_row(s);
@@ -469,38 +580,6 @@ static void forget_decided(struct tt_path_solver *s, size_t row, struct tt_step 
 
 /* ---- the whole search ---- */
 
-/* need[t]: field 1 that any state of row t has still to pay, at least (a pending exchange: that of
- * row t + 1). Each bad row b makes slot b - 1 or b deviate: by an exchange, charged where it
- * begins, in slot b - 2, b - 1 or b; or, where none of the three is possible, by a substitution in
- * slot b - 1 or b (an illegal row: in slot b). Charges in disjoint slots add up, so the most that
- * disjoint ranges of slots add up to is a lower bound (weighted interval scheduling, from the
- * right: worth[t] is that of ranges from slot t on). */
-static bool find_needs(struct tt_path_solver *s, const struct tt_path_problem *p) {
-  if (tt_grow(&s->need, &s->need_capacity, 2 * (p->n + 3), sizeof *s->need))
-    return false;
-  uint32_t *worth = s->need + p->n; /* [n + 3] */
-  memset(worth, 0, (p->n + 3) * sizeof *worth);
-  bool possible[3] = {false, false, false}; /* exchanges of rows t, t + 1 (and one, two on) */
-  for (size_t t = p->n; t-- > 0;) {
-    possible[2] = possible[1];
-    possible[1] = possible[0];
-    possible[0] = price_of(s, t)->exchange != NEVER;
-    uint32_t best = worth[t + 1], exchange = 0;
-    size_t b = t + 2; /* a bad row that an exchange may mend from here on */
-    if (b < p->n && p->rows[b].bad && (possible[0] || possible[1] || possible[2]))
-      exchange = TT_PATH_EXCHANGE + worth[b + 1];
-    s->need[t] = exchange > best ? exchange : best;
-    best = s->need[t];
-    bool before = t > 0 && price_of(s, t - 1)->exchange != NEVER;
-    b = t + 1;
-    if (b < p->n && p->rows[b].bad && !(before || possible[0] || possible[1]) &&
-        TT_PATH_SUBSTITUTE + worth[b + 1] > best)
-      best = TT_PATH_SUBSTITUTE + worth[b + 1];
-    worth[t] = best;
-  }
-  return true;
-}
-
 /* One search within s->budget. False: nothing within it. */
 static bool search(struct tt_path_solver *s, const struct tt_path_problem *p, struct tt_step *steps,
                    enum tt_path_verdict *ret) {
@@ -527,7 +606,8 @@ static bool search(struct tt_path_solver *s, const struct tt_path_problem *p, st
   size_t last = SIZE_MAX;
   for (size_t i = 0; i < s->n_open; i++)
     if (!s->open[i].pending && (p->open_right || s->open[i].label == p->rows[p->n - 1].label) &&
-        (last == SIZE_MAX || s->open[i].cost < s->open[last].cost))
+        (last == SIZE_MAX || s->open[i].cost < s->open[last].cost ||
+         (s->open[i].cost == s->open[last].cost && s->open[i].label < s->open[last].label)))
       last = i;
   if (last == SIZE_MAX)
     return false;
@@ -545,13 +625,15 @@ static bool search(struct tt_path_solver *s, const struct tt_path_problem *p, st
 enum tt_path_verdict tt_path_solve(struct tt_path_solver *s, const struct tt_path_problem *p,
                                    struct tt_step *steps) {
   enum tt_path_verdict verdict = TT_PATH_IMPOSSIBLE;
-  s->failed = !find_prices(s, p) || !find_needs(s, p);
-  static const unsigned above[] = {2, 5, 8}; /* room for no, one, two needless substitutions */
-  bool bounded = p->n_bad <= BUDGET_BAD_MAX && p->n <= NORMALIZE_ROWS;
-  for (size_t i = 0; !s->failed && bounded && i < sizeof above / sizeof *above; i++) {
-    s->budget = s->need[p->n] + above[i]; /* worth[0] */
+  bool bounded = p->n <= NORMALIZE_ROWS && p->n * s->graph->words <= BOUNDS_MAX;
+  s->budget = 0; /* bounds are looked up from now on */
+  s->failed = !find_prices(s, p) || (bounded && !find_bounds(s, p));
+  if (!s->failed && bounded)
+    s->budget = bound_of_all(s, p);
+  for (uint32_t raise = 1; !s->failed && bounded && raise <= RAISE_MAX; raise *= 2) {
     if (search(s, p, steps, &verdict))
       return verdict;
+    s->budget += raise;
   }
   s->budget = NO_BUDGET;
   if (!s->failed && search(s, p, steps, &verdict))

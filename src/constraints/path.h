@@ -15,6 +15,9 @@
  * The fields are packed into one 64-bit number, exact while a stretch is shorter than
  * TT_PATH_EXACT rows (beyond, fields 2-4 may carry into the one above).
  *
+ * Of corrections of equal cost in all fields it is the one with the lowest label in the last event
+ * in which they differ (a completed exchange counts last).
+ *
  * A stretch is solved with its first and last event kept, and the solver reports whether the
  * neighbourhood was wide enough for that to be no restriction (docs/constraints.md has the proof):
  * on the left by optimistic "ghost" states that stand for any correction that begins further left,
@@ -48,8 +51,6 @@ struct tt_path_row {
   uint16_t cpu;
   uint32_t tid, comm, ret; /* classes */
   bool broken;             /* kept, its CPU, attributes or dt would have to be edited */
-  bool bad; /* must not be kept after its predecessor: the pair is illegal, or the row
-               itself is */
 };
 
 struct tt_path_problem {
@@ -58,7 +59,6 @@ struct tt_path_problem {
   size_t n;
   bool open_left, open_right; /* nothing precedes (follows): no event need be kept there */
   bool fixed_left;            /* the first event is kept by decree: no question asked */
-  size_t n_bad;               /* rows that are `bad` */
 };
 
 /* The transition graph with the rarity of every edge; shared by all threads. */
@@ -68,10 +68,13 @@ struct tt_path_edge {
 };
 struct tt_path_graph {
   const struct tt_constraints *c;
+  size_t words;               /* 64-bit words of a set of labels: ceil(E / 64) */
   uint8_t *between;           /* [E, E] rarity + 1 of the transition; 0: there is none */
-  size_t *start, *back_start; /* [E + 1] into edges, into back */
+  size_t *start;              /* [E + 1] into edges */
   struct tt_path_edge *edges; /* by label, those that follow it, ascending */
-  uint16_t *back;             /* by label, those that it follows, ascending */
+  uint64_t *before;           /* [E, words] the labels that a label follows */
+  uint64_t *before_twice;     /* [E, words] the labels that those follow */
+  uint64_t *before_any;       /* [words] the labels that any label follows */
 };
 enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_path_graph *ret);
 void tt_path_graph_release(struct tt_path_graph *graph);

@@ -14,7 +14,7 @@
 
 struct region { /* rows first .. last of those loaded, both kept */
   size_t first, last;
-  size_t first_bad, last_bad, n_bad;
+  size_t first_bad, last_bad;
   size_t left, right; /* margins */
   bool open_left, open_right, fixed_left;
   bool deferred; /* needs rows behind the window */
@@ -172,8 +172,7 @@ static bool find_regions(struct tt_planner *p) {
     if (tt_grow(&p->regions, &p->regions_capacity, p->n_regions + 1, sizeof *p->regions))
       return false;
     struct region *r = &p->regions[p->n_regions++];
-    *r =
-        (struct region){.first_bad = i, .last_bad = i, .n_bad = 1, .left = MARGIN, .right = MARGIN};
+    *r = (struct region){.first_bad = i, .last_bad = i, .left = MARGIN, .right = MARGIN};
     place(p, r);
   }
   return true;
@@ -197,7 +196,6 @@ static void join_regions(struct tt_planner *p) {
         continue;
       }
       r->last_bad = next->last_bad;
-      r->n_bad += next->n_bad;
       r->left = next->left > r->left ? next->left : r->left;
       r->right = next->right > r->right ? next->right : r->right;
       place(p, r);
@@ -221,7 +219,6 @@ static void fill_row(const struct tt_planner *p, size_t i, struct tt_path_row *r
       .comm = tt_binding_comm_class(p->c, p->binding, columns->comm[at]),
       .ret = tt_constraints_ret_class(p->c, columns->ret[at]),
       .broken = flags & (TT_ROW_CPU | TT_ROW_ATTR | TT_ROW_TIME),
-      .bad = is_bad(flags),
   };
 }
 
@@ -271,8 +268,7 @@ static enum tt_path_verdict solve(struct tt_planner *p, struct worker *w, struct
                                     .n = r->last - r->first + 1,
                                     .open_left = r->open_left,
                                     .open_right = r->open_right,
-                                    .fixed_left = r->fixed_left,
-                                    .n_bad = r->n_bad};
+                                    .fixed_left = r->fixed_left};
   return tt_path_solve(w->solver, &problem, p->steps + r->first);
 }
 

@@ -20,7 +20,9 @@ struct repairer {
   const struct tt_repair_job *job;
   const struct tt_constraints *c;
   struct tt_binding binding;
-  struct running *cpus;   /* [highest CPU of rows and constraints + 1] */
+  size_t n_cpus;          /* highest CPU of rows and constraints + 1 */
+  struct running *cpus;   /* [n_cpus] */
+  uint16_t *after;        /* [n_cpus] see find_after */
   struct tt_event *batch; /* [BATCH] */
   size_t n_batch;
   size_t next_gap;
@@ -61,17 +63,19 @@ static size_t row_of(const struct tt_plan *plan, size_t slot) {
   return kind == TT_STEP_FIRST ? slot + 1 : kind == TT_STEP_SECOND ? slot - 1 : slot;
 }
 
-/* The label that follows on `cpu` after `slot`, nearby; TT_LABEL_NONE: none. */
-static uint16_t next_on_cpu(const struct repairer *r, const struct tt_plan *plan, size_t slot,
-                            uint32_t cpu) {
+/* Sets `after` of every CPU to the label that follows there after `slot`, nearby; TT_LABEL_NONE:
+ * none. */
+static void find_after(const struct repairer *r, const struct tt_plan *plan, size_t slot) {
   const uint16_t *cpus = r->job->rows->columns.cpu + plan->begin;
-  for (size_t k = slot + 1; k < plan->n + plan->ahead && k - slot <= TT_PLAN_NEAR; k++) {
-    if (plan->flags[k] & TT_ROW_CUT)
-      break;
-    if (cpus[row_of(plan, k)] == cpu)
-      return plan->steps[k].label;
-  }
-  return TT_LABEL_NONE;
+  size_t end = plan->n + plan->ahead;
+  end = end - slot > TT_PLAN_NEAR ? slot + TT_PLAN_NEAR + 1 : end;
+  for (size_t cpu = 0; cpu < r->n_cpus; cpu++)
+    r->after[cpu] = TT_LABEL_NONE;
+  size_t k = slot + 1;
+  while (k < end && !(plan->flags[k] & TT_ROW_CUT))
+    k++;
+  while (--k > slot) /* backwards: the nearest stays */
+    r->after[cpus[row_of(plan, k)]] = plan->steps[k].label;
 }
 
 /* Of the allowed CPUs: one that the event's thread ran on last; then where the event stands between
@@ -82,10 +86,11 @@ static uint16_t choose_cpu(const struct repairer *r, const struct tt_plan *plan,
   uint16_t label = plan->steps[slot].label;
   uint32_t best = 0;
   uint64_t least = UINT64_MAX;
+  find_after(r, plan, slot);
   for (size_t i = cpus->start[label]; i < cpus->start[label + 1u]; i++) {
     uint32_t cpu = cpus->column[i];
     const struct running *running = &r->cpus[cpu];
-    uint16_t after = next_on_cpu(r, plan, slot, cpu);
+    uint16_t after = r->after[cpu];
     uint64_t rank = cpu > event->cpu ? cpu - event->cpu : event->cpu - cpu; /* < 2^16 */
     if (running->label != TT_LABEL_NONE && !tt_relation_has(next, running->label, label))
       rank += (uint64_t)1 << 16;
@@ -272,7 +277,9 @@ static enum tt_status begin(struct repairer *r) {
     n_cpus = r->c->cpu.columns;
   r->cpus = tt_alloc(n_cpus, sizeof *r->cpus);
   r->batch = tt_alloc(BATCH, sizeof *r->batch);
-  if (!r->cpus || !r->batch)
+  r->after = tt_alloc(n_cpus, sizeof *r->after);
+  r->n_cpus = n_cpus;
+  if (!r->cpus || !r->batch || !r->after)
     return tt_fail(TT_NO_MEMORY, "out of memory");
   for (size_t cpu = 0; cpu < n_cpus; cpu++)
     r->cpus[cpu] = (struct running){TT_TID_NONE, TT_NAME_NONE, TT_LABEL_NONE};
@@ -304,6 +311,7 @@ enum tt_status tt_repair_rows(const struct tt_repair_job *job, struct tt_repair_
   tt_planner_free(planner);
   tt_binding_release(&r.binding);
   tt_free(r.cpus);
+  tt_free(r.after);
   tt_free(r.batch);
   return status;
 }
