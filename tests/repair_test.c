@@ -11,6 +11,7 @@
 struct plan_copy {
   struct tt_step steps[ROWS_MAX];
   size_t windows;
+  uint64_t regions;
 };
 
 static enum tt_status plan(const struct tt_constraints *c, const struct tt_binding *binding,
@@ -21,6 +22,7 @@ static enum tt_status plan(const struct tt_constraints *c, const struct tt_bindi
   assert_int_equal(tt_planner_new(c, binding, &rows, &options, &planner), TT_OK);
   size_t n = 0;
   ret->windows = 0;
+  ret->regions = 0;
   enum tt_status status = TT_OK;
   for (;;) {
     struct tt_plan part;
@@ -31,6 +33,7 @@ static enum tt_status plan(const struct tt_constraints *c, const struct tt_bindi
     memcpy(ret->steps + n, part.steps, part.n * sizeof *part.steps);
     n += part.n;
     ret->windows++;
+    ret->regions += part.regions;
   }
   assert_true(status != TT_OK || n == t->n);
   tt_planner_free(planner);
@@ -66,36 +69,68 @@ static struct cost brute_force(const struct judge *j, size_t i, uint16_t before,
   return best;
 }
 
-/* The same by dynamic programming over all rows and labels. */
-static struct cost whole_trace(const struct judge *j) {
-  size_t labels = j->c->events.n;
+/* The same by dynamic programming over all rows and labels, and the steps: of ways of equal cost
+ * the one from the lowest label, a completed exchange last. */
+static struct cost whole_trace(const struct judge *j, struct tt_step *ret) {
+  size_t labels = j->c->events.n, n = j->t->n;
+  static uint8_t parents[ROWS_MAX][65]; /* labels and, at `labels`, the exchange pending */
   struct cost at[64], next[64], pending = COST_NEVER;
-  for (size_t i = 0; i < j->t->n; i++) {
-    struct cost exchange = i + 1 < j->t->n ? judge_exchange(j, i) : COST_NEVER;
+  for (size_t i = 0; i < n; i++) {
+    struct cost exchange = i + 1 < n ? judge_exchange(j, i) : COST_NEVER;
     struct cost next_pending = COST_NEVER;
     for (uint16_t l = 0; l < labels; l++) {
       struct cost here = judge_single(j, i, l), least = COST_NEVER;
       for (uint16_t a = 0; a < labels && i > 0; a++) {
         struct cost way = cost_add(at[a], judge_pair(j, i, a, l));
-        least = cost_compare(way, least) < 0 ? way : least;
+        if (cost_compare(way, least) < 0) {
+          least = way;
+          parents[i][l] = (uint8_t)a;
+        }
       }
       next[l] = i == 0 ? here : cost_add(least, here);
-      if (exchange.main != UINT64_MAX && l == judge_label(j, i + 1))
+      if (exchange.main != UINT64_MAX && l == judge_label(j, i + 1)) {
         next_pending = i == 0 ? exchange : cost_add(least, exchange);
+        parents[i][labels] = parents[i][l];
+      }
     }
     if (pending.main != UINT64_MAX) {
       uint16_t l = judge_label(j, i - 1);
       struct cost way = cost_add(pending, judge_pair(j, i, judge_label(j, i), l));
-      if (cost_compare(way, next[l]) < 0)
+      if (cost_compare(way, next[l]) < 0) {
         next[l] = way;
+        parents[i][l] = (uint8_t)labels;
+      }
     }
     pending = next_pending;
     memcpy(at, next, sizeof at);
   }
   struct cost best = COST_NEVER;
-  for (size_t l = 0; l < labels; l++)
-    best = cost_compare(at[l], best) < 0 ? at[l] : best;
+  uint16_t label = 0;
+  for (uint16_t l = 0; l < labels; l++)
+    if (cost_compare(at[l], best) < 0) {
+      best = at[l];
+      label = l;
+    }
+  for (size_t i = n; best.main != UINT64_MAX && i-- > 0;) {
+    if (i > 0 && parents[i][label] == labels) {
+      ret[i] = (struct tt_step){label, TT_STEP_SECOND};
+      i--;
+      ret[i] = (struct tt_step){judge_label(j, i + 1), TT_STEP_FIRST};
+      label = parents[i][labels];
+    } else {
+      ret[i] =
+          (struct tt_step){label, label == judge_label(j, i) ? TT_STEP_KEEP : TT_STEP_SUBSTITUTE};
+      label = parents[i][label];
+    }
+  }
   return best;
+}
+
+static void assert_same_steps(const struct tt_step *a, const struct tt_step *b, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    assert_int_equal(a[i].kind, b[i].kind);
+    assert_int_equal(a[i].label, b[i].label);
+  }
 }
 
 static void find_cuts(const struct trace *t, bool *cut) {
@@ -126,6 +161,7 @@ static void test_brute_force(void **state) {
   (void)state;
   static struct trace train, t;
   static struct plan_copy copy;
+  static struct tt_step steps[ROWS_MAX];
   size_t repaired = 0, exchanged = 0, impossible = 0;
   for (uint64_t seed = 0; seed < 3000; seed++) {
     struct tt_rng rng;
@@ -142,9 +178,9 @@ static void test_brute_force(void **state) {
     find_cuts(&t, cut);
     struct judge judge = {c, &binding, &t, cut};
     struct cost best = brute_force(&judge, 0, 0, false, (struct cost){0}, COST_NEVER);
-    assert_int_equal(cost_compare(best, whole_trace(&judge)), 0);
-    enum tt_status status =
-        plan(c, &binding, &t, (struct tt_plan_options){.history = 1 + seed % 3}, &copy);
+    assert_int_equal(cost_compare(best, whole_trace(&judge, steps)), 0);
+    const struct tt_plan_options options = {.history = 1 + seed % 3, .bounded = seed / 2 % 3};
+    enum tt_status status = plan(c, &binding, &t, options, &copy);
     if (best.main == UINT64_MAX) {
       assert_int_equal(status, TT_FAILED);
       tt_causes_clear();
@@ -153,6 +189,7 @@ static void test_brute_force(void **state) {
       assert_int_equal(status, TT_OK);
       struct cost got = judge_steps(&judge, copy.steps);
       assert_int_equal(cost_compare(got, best), 0);
+      assert_same_steps(copy.steps, steps, t.n);
       repaired += best.main > 0;
       for (size_t i = 0; i < t.n; i++)
         exchanged += copy.steps[i].kind == TT_STEP_FIRST;
@@ -170,6 +207,7 @@ static void test_stretches_are_optimal(void **state) {
   (void)state;
   static struct trace train, t;
   static struct plan_copy copy;
+  static struct tt_step steps[ROWS_MAX];
   static bool cut[ROWS_MAX];
   static const double rates[] = {0.002, 0.01, 0.05, 0.2, 0.6};
   size_t repaired = 0, windows = 0, impossible = 0;
@@ -188,11 +226,11 @@ static void test_stretches_are_optimal(void **state) {
     struct tt_binding binding = bind(c);
     find_cuts(&t, cut);
     struct judge judge = {c, &binding, &t, cut};
-    struct cost best = whole_trace(&judge);
+    struct cost best = whole_trace(&judge, steps);
     for (size_t k = 0; k < 2; k++) {
       struct tt_plan_options options = {0};
       if (k)
-        options = (struct tt_plan_options){.window = 40, .slack = 64, .history = 16};
+        options = (struct tt_plan_options){.window = 40, .slack = 64, .history = 16, .bounded = 20};
       enum tt_status status = plan(c, &binding, &t, options, &copy);
       if (best.main == UINT64_MAX) {
         assert_int_equal(status, TT_FAILED);
@@ -209,6 +247,7 @@ static void test_stretches_are_optimal(void **state) {
       }
       assert_int_equal(got.main, best.main);
       assert_int_equal(cost_compare(got, best), 0);
+      assert_same_steps(copy.steps, steps, t.n);
     }
     tt_binding_release(&binding);
     tt_constraints_free(c);
@@ -216,6 +255,51 @@ static void test_stretches_are_optimal(void **state) {
   print_message("stretches: %zu traces repaired, %zu windows, %zu impossible\n", repaired, windows,
                 impossible);
   assert_true(repaired > 150 && windows > 500);
+}
+
+/* Two to four violations at every distance from none to beyond what regions start with, so that
+ * regions touch, nearly touch and are joined while they widen. */
+static void test_violations_near_each_other(void **state) {
+  (void)state;
+  static struct trace train, t;
+  static struct plan_copy copy;
+  static struct tt_step steps[ROWS_MAX];
+  static bool cut[ROWS_MAX];
+  size_t repaired = 0, regions = 0;
+  for (uint64_t seed = 0; seed < 2400; seed++) {
+    struct tt_rng rng;
+    tt_rng_init(&rng, seed, 4);
+    size_t labels = 3 + tt_rng_below(&rng, 10), distance = 1 + seed % 24;
+    random_trace(&rng, 100, labels, 1 + tt_rng_below(&rng, 3), 1 + tt_rng_below(&rng, 4), &train);
+    t = train;
+    size_t n_bad = 2 + seed % 3;
+    for (size_t k = 0, at = 5 + tt_rng_below(&rng, 15); k < n_bad; k++, at += distance) {
+      if (tt_rng_below(&rng, 3) == 0) { /* early by one event */
+        uint16_t event = t.event[at], cpu = t.cpu[at];
+        t.event[at] = t.event[at + 1];
+        t.cpu[at] = t.cpu[at + 1];
+        t.event[at + 1] = event;
+        t.cpu[at + 1] = cpu;
+      } else {
+        t.event[at] = (uint16_t)tt_rng_below(&rng, labels + 1);
+      }
+    }
+    struct tt_constraints *c = mine(&train);
+    struct tt_binding binding = bind(c);
+    find_cuts(&t, cut);
+    struct judge judge = {c, &binding, &t, cut};
+    struct cost best = whole_trace(&judge, steps);
+    const struct tt_plan_options options = {.bounded = seed % 7 ? 0 : 12};
+    assert_int_equal(plan(c, &binding, &t, options, &copy), TT_OK);
+    assert_int_equal(cost_compare(judge_steps(&judge, copy.steps), best), 0);
+    assert_same_steps(copy.steps, steps, t.n);
+    repaired += best.main > 0;
+    regions += copy.regions > 1;
+    tt_binding_release(&binding);
+    tt_constraints_free(c);
+  }
+  print_message("near: %zu traces repaired, %zu in several regions\n", repaired, regions);
+  assert_true(repaired > 2000 && regions > 300);
 }
 
 /* a b a b ...: one event too many shifts everything behind it; no local repair exists. */
@@ -551,10 +635,15 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_brute_force),     cmocka_unit_test(test_stretches_are_optimal),
-      cmocka_unit_test(test_no_local_repair), cmocka_unit_test(test_impossible),
-      cmocka_unit_test(test_properties),      cmocka_unit_test(test_exchange_before_substitution),
-      cmocka_unit_test(test_nearest_values),  cmocka_unit_test(test_datasets),
+      cmocka_unit_test(test_brute_force),
+      cmocka_unit_test(test_stretches_are_optimal),
+      cmocka_unit_test(test_violations_near_each_other),
+      cmocka_unit_test(test_no_local_repair),
+      cmocka_unit_test(test_impossible),
+      cmocka_unit_test(test_properties),
+      cmocka_unit_test(test_exchange_before_substitution),
+      cmocka_unit_test(test_nearest_values),
+      cmocka_unit_test(test_datasets),
       cmocka_unit_test(test_out_of_memory),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

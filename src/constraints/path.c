@@ -73,6 +73,7 @@ struct tt_path_solver {
   size_t sets_capacity, floor_capacity, pending_capacity;
   struct row_price *prices; /* [row + 1] from the row before the first on */
   size_t prices_capacity;
+  size_t bounded_max; /* rows */
   uint64_t budget;
   bool failed; /* out of memory */
 };
@@ -161,13 +162,15 @@ void tt_path_solver_free(struct tt_path_solver *solver) {
   tt_free(solver);
 }
 
-struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, size_t history_max) {
+struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, size_t history_max,
+                                          size_t bounded_max) {
   struct tt_path_solver *s = tt_calloc(1, sizeof *s);
   if (!s)
     return NULL;
   size_t n = s->n_labels = graph->c->events.n;
   s->graph = graph;
   s->history_max = history_max ? history_max : HISTORY_MAX;
+  s->bounded_max = bounded_max && bounded_max < NORMALIZE_ROWS ? bounded_max : NORMALIZE_ROWS;
   s->least = tt_alloc(n + 1, sizeof *s->least);
   s->from = tt_alloc(n + 1, sizeof *s->from);
   s->reached = tt_alloc(n + 1, sizeof *s->reached);
@@ -625,7 +628,7 @@ static bool search(struct tt_path_solver *s, const struct tt_path_problem *p, st
 enum tt_path_verdict tt_path_solve(struct tt_path_solver *s, const struct tt_path_problem *p,
                                    struct tt_step *steps) {
   enum tt_path_verdict verdict = TT_PATH_IMPOSSIBLE;
-  bool bounded = p->n <= NORMALIZE_ROWS && p->n * s->graph->words <= BOUNDS_MAX;
+  bool bounded = p->n <= s->bounded_max && p->n * s->graph->words <= BOUNDS_MAX;
   s->budget = 0; /* bounds are looked up from now on */
   s->failed = !find_prices(s, p) || (bounded && !find_bounds(s, p));
   if (!s->failed && bounded)

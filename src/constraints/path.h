@@ -81,8 +81,11 @@ void tt_path_graph_release(struct tt_path_graph *graph);
 
 /* Room to solve in, one for each thread. */
 struct tt_path_solver;
-/* history_max: states remembered before what is decided already is let go (0: the default). */
-struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, size_t history_max);
+/* history_max: states remembered before what is decided already is let go. bounded_max: rows of the
+ * longest stretch that is searched with bounds (path.c; they take memory for every row), at most
+ * the default. 0: the default. */
+struct tt_path_solver *tt_path_solver_new(const struct tt_path_graph *graph, size_t history_max,
+                                          size_t bounded_max);
 void tt_path_solver_free(struct tt_path_solver *solver); /* accepts NULL */
 
 enum tt_path_verdict {

@@ -90,7 +90,7 @@ enum tt_status tt_planner_new(const struct tt_constraints *c, const struct tt_bi
   p->workers = status == TT_OK ? tt_calloc(p->n_workers, sizeof *p->workers) : NULL;
   bool complete = p->workers;
   for (size_t w = 0; complete && w < p->n_workers; w++) {
-    p->workers[w].solver = tt_path_solver_new(&p->graph, options->history);
+    p->workers[w].solver = tt_path_solver_new(&p->graph, options->history, options->bounded);
     p->workers[w].cpu_row = tt_alloc(n_cpus, sizeof *p->workers[w].cpu_row);
     p->workers[w].cpu_stamp = tt_calloc(n_cpus, sizeof *p->workers[w].cpu_stamp);
     complete = p->workers[w].solver && p->workers[w].cpu_row && p->workers[w].cpu_stamp;

@@ -27,6 +27,7 @@ struct tt_plan_options { /* 0: the default */
   size_t slack;          /* rows kept back for corrections that reach to the left (2^16; at least
                             TT_PLAN_NEAR) */
   size_t history;        /* path.h: history_max */
+  size_t bounded;        /* path.h: bounded_max */
 };
 
 struct tt_planner;

@@ -16,6 +16,7 @@
 #include "dataset/npy.h"
 
 enum { BUFFER_EVENTS = 1 << 16 };
+#define WRITE_BACK_EVENTS ((size_t)1 << 20)
 
 /* A set of 32-bit ids: bit pages made when first touched. */
 struct id_set {
@@ -158,6 +159,10 @@ static enum tt_status flush(struct tt_dataset_writer *w) {
     if (!write_fully(w->files[c], data[c], w->buffered * tt_column_types[c].size))
       return cannot_write(w);
   w->buffered = 0;
+  /* The disk may begin now: the sync at the end would wait for all of it. A hint, so may fail. */
+  if (w->shard_rows % WRITE_BACK_EVENTS == 0)
+    for (size_t c = 0; c < TT_N_COLUMNS; c++)
+      (void)sync_file_range(w->files[c], 0, 0, SYNC_FILE_RANGE_WRITE);
   return TT_OK;
 }
 
