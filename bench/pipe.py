@@ -9,7 +9,8 @@ best of three of each (the page cache is warm from the first). The other command
 trace's dataset repeated to N events (default 100,000,000: what does not fit into memory at once
 must not have to), and on a tenth of that, so that memory which grows with the trace shows. repair
 gets the constraints of the first tenth of the trace, so that there is something to repair.
-Verified before it is timed: import's events are babeltrace2's lines, a repaired dataset checks."""
+Verified before it is timed: import's events are babeltrace2's lines, a repaired dataset checks; at
+the end: no command's peak grows with the trace."""
 import argparse
 import json
 import os
@@ -24,6 +25,7 @@ import numpy as np
 
 COLUMNS = ("ts", "ret", "tid", "comm", "event", "cpu")
 HEADER = 4096
+MAY_STAY_MAPPED = 256 << 20  # a dataset below this size need not be given back page by page
 
 
 # A process starts with the peak of the one that it was forked from: from this script, numpy's
@@ -129,6 +131,16 @@ def measure_pipe(tracetwin, dataset, constraints, events, folder):
     return rows
 
 
+def check_peaks(small, large):
+    """Ten times the events, the same memory (but for what is mapped of a small dataset)."""
+    for before, after in zip(small, large):
+        most = max(before["peak_rss_bytes"], MAY_STAY_MAPPED) * 5 // 4
+        if after["peak_rss_bytes"] > most:
+            sys.exit(f"{after['command']}: {after['peak_rss_bytes'] >> 20} MiB for "
+                     f"{after['events']} events, {before['peak_rss_bytes'] >> 20} MiB for "
+                     f"{before['events']}: memory grows with the trace")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,6 +169,8 @@ def main():
                       f"events/s, {row['peak_rss_bytes'] >> 20} MiB", flush=True)
             shutil.rmtree(folder / "many")
     pathlib.Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    half = len(report["pipe"]) // 2
+    check_peaks(report["pipe"][:half], report["pipe"][half:])
 
 
 if __name__ == "__main__":
