@@ -18,6 +18,7 @@
 #include "constraints/repair.h"
 
 #define ROWS_MAX 4096
+#define LABELS_MAX 150 /* more than two words of a set of labels */
 
 struct trace { /* columns that own their rows */
   size_t n;
@@ -74,7 +75,7 @@ static inline void names_numbered(struct tt_names *names, const char *prefix, si
  * so that their sets differ. */
 static inline void random_trace(struct tt_rng *rng, size_t n, size_t labels, size_t degree,
                                 size_t cpus, struct trace *ret) {
-  uint16_t next[64][8];
+  uint16_t next[LABELS_MAX][8];
   for (size_t a = 0; a < labels; a++)
     for (size_t k = 0; k < degree; k++)
       next[a][k] = (uint16_t)tt_rng_below(rng, labels);
@@ -233,7 +234,7 @@ static inline struct cost judge_steps(const struct judge *j, const struct tt_ste
 
 /* ---- the modules on small traces ---- */
 
-static struct tt_names event_names, comm_names; /* e0..e63, c0..c9 */
+static struct tt_names event_names, comm_names; /* e0.., c0..c9 */
 
 static inline struct tt_constraints *mine(const struct trace *t) {
   struct tt_rows rows = trace_rows(t);
@@ -289,7 +290,7 @@ static inline enum tt_status repair(const struct tt_constraints *c, const struct
 static inline int set_up(void **state) {
   (void)state;
   omp_set_num_threads(1); /* thousands of tiny traces: threads would only wait for each other */
-  names_numbered(&event_names, "e", 64);
+  names_numbered(&event_names, "e", LABELS_MAX);
   names_numbered(&comm_names, "c", 10);
   return 0;
 }

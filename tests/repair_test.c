@@ -73,8 +73,9 @@ static struct cost brute_force(const struct judge *j, size_t i, uint16_t before,
  * the one from the lowest label, a completed exchange last. */
 static struct cost whole_trace(const struct judge *j, struct tt_step *ret) {
   size_t labels = j->c->events.n, n = j->t->n;
-  static uint8_t parents[ROWS_MAX][65]; /* labels and, at `labels`, the exchange pending */
-  struct cost at[64], next[64], pending = COST_NEVER;
+  static uint8_t parents[ROWS_MAX]
+                        [LABELS_MAX + 1]; /* labels and, at `labels`, the exchange pending */
+  struct cost at[LABELS_MAX], next[LABELS_MAX], pending = COST_NEVER;
   for (size_t i = 0; i < n; i++) {
     struct cost exchange = i + 1 < n ? judge_exchange(j, i) : COST_NEVER;
     struct cost next_pending = COST_NEVER;
@@ -265,13 +266,16 @@ static void test_violations_near_each_other(void **state) {
   static struct plan_copy copy;
   static struct tt_step steps[ROWS_MAX];
   static bool cut[ROWS_MAX];
-  size_t repaired = 0, regions = 0;
+  size_t repaired = 0, regions = 0, wide = 0;
   for (uint64_t seed = 0; seed < 2400; seed++) {
     struct tt_rng rng;
     tt_rng_init(&rng, seed, 4);
-    size_t labels = 3 + tt_rng_below(&rng, 10), distance = 1 + seed % 24;
-    random_trace(&rng, 100, labels, 1 + tt_rng_below(&rng, 3), 1 + tt_rng_below(&rng, 4), &train);
+    bool many = seed % 150 == 149; /* sets of labels of several words */
+    size_t labels = (many ? 60 : 3) + tt_rng_below(&rng, many ? 80 : 10), distance = 1 + seed % 24;
+    random_trace(&rng, many ? 1000 : 100, labels, (many ? 5 : 1) + tt_rng_below(&rng, 3),
+                 1 + tt_rng_below(&rng, 4), &train);
     t = train;
+    t.n = 100;
     size_t n_bad = 2 + seed % 3;
     for (size_t k = 0, at = 5 + tt_rng_below(&rng, 15); k < n_bad; k++, at += distance) {
       if (tt_rng_below(&rng, 3) == 0) { /* early by one event */
@@ -295,11 +299,13 @@ static void test_violations_near_each_other(void **state) {
     assert_same_steps(copy.steps, steps, t.n);
     repaired += best.main > 0;
     regions += copy.regions > 1;
+    wide += c->events.n > 64 && best.main > 0;
     tt_binding_release(&binding);
     tt_constraints_free(c);
   }
-  print_message("near: %zu traces repaired, %zu in several regions\n", repaired, regions);
-  assert_true(repaired > 2000 && regions > 300);
+  print_message("near: %zu traces repaired, %zu in several regions, %zu with over 64 events\n",
+                repaired, regions, wide);
+  assert_true(repaired > 2000 && regions > 300 && wide > 8);
 }
 
 /* a b a b ...: one event too many shifts everything behind it; no local repair exists. */

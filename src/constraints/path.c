@@ -22,7 +22,6 @@
 #define MAIN (EDIT << EDIT_BITS)
 #define NEVER UINT64_MAX
 #define NO_BUDGET UINT64_MAX
-#define RARITY_MAX 15u
 #define HISTORY_MAX ((size_t)1 << 22)
 #define NORMALIZE_ROWS 4096u
 #define LEVELS 6u                    /* bounds are told apart up to a row's least + LEVELS */
@@ -77,71 +76,6 @@ struct tt_path_solver {
   uint64_t budget;
   bool failed; /* out of memory */
 };
-
-/* ---- graph ---- */
-
-static void join(uint64_t *set, const uint64_t *with, size_t words) {
-  for (size_t w = 0; w < words; w++)
-    set[w] |= with[w];
-}
-
-static unsigned rarity_of(const struct tt_relation *next, size_t row, size_t entry) {
-  unsigned r = 0; /* floor(log2(total / count)) */
-  while (r < RARITY_MAX && next->total[row] >> (r + 1) >= next->count[entry])
-    r++;
-  return r;
-}
-
-/* Edges to labels that no event with a predecessor can have are left out: no dt is legal there. */
-enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_path_graph *ret) {
-  const struct tt_relation *next = &c->next;
-  size_t n = c->events.n, n_edges = next->start[next->rows];
-  struct tt_path_graph graph = {.c = c};
-  graph.between = n && n > SIZE_MAX / n ? NULL : tt_calloc(n * n, sizeof *graph.between);
-  graph.start = tt_calloc(n + 1, sizeof *graph.start);
-  graph.edges = tt_alloc(n_edges, sizeof *graph.edges);
-  graph.words = (n + 63) / 64;
-  graph.before =
-      n && graph.words > SIZE_MAX / n ? NULL : tt_calloc(n * graph.words, sizeof *graph.before);
-  graph.before_twice = graph.before ? tt_calloc(n * graph.words, sizeof *graph.before) : NULL;
-  graph.before_any = tt_calloc(graph.words, sizeof *graph.before);
-  if (!graph.between || !graph.start || !graph.edges || !graph.before || !graph.before_twice ||
-      !graph.before_any) {
-    tt_path_graph_release(&graph);
-    return tt_fail(TT_NO_MEMORY, "out of memory for the transitions of %zu events", n);
-  }
-  size_t kept = 0;
-  for (size_t a = 0; a < n; a++) {
-    for (size_t i = next->start[a]; i < next->start[a + 1]; i++) {
-      uint16_t to = (uint16_t)next->column[i];
-      if (!tt_dt_known(c, to))
-        continue;
-      unsigned r = rarity_of(next, a, i);
-      graph.edges[kept++] = (struct tt_path_edge){to, (uint8_t)r};
-      graph.between[a * n + to] = (uint8_t)(r + 1);
-      graph.before[to * graph.words + a / 64] |= (uint64_t)1 << (a % 64);
-    }
-    graph.start[a + 1] = kept;
-  }
-  const size_t words = graph.words;
-  for (size_t a = 0; a < n; a++) /* what leads to a leads in two steps to what follows a */
-    for (size_t k = graph.start[a]; k < graph.start[a + 1]; k++)
-      join(graph.before_twice + graph.edges[k].label * words, graph.before + a * words, words);
-  for (size_t b = 0; b < n; b++)
-    join(graph.before_any, graph.before + b * words, words);
-  *ret = graph;
-  return TT_OK;
-}
-
-void tt_path_graph_release(struct tt_path_graph *graph) {
-  tt_free(graph->between);
-  tt_free(graph->start);
-  tt_free(graph->edges);
-  tt_free(graph->before);
-  tt_free(graph->before_twice);
-  tt_free(graph->before_any);
-  memset(graph, 0, sizeof *graph);
-}
 
 /* Rarity of the transition, NEVER when there is none. */
 static uint64_t rarity(const struct tt_path_graph *graph, uint16_t a, uint16_t b) {
@@ -291,16 +225,16 @@ static void find_reaching(const struct tt_path_solver *s, size_t t, const struct
     else
       memset(reaching, 0, words * sizeof *reaching);
     if (k == parts->first_level)
-      join(reaching, parts->before_first, words);
+      tt_label_set_join(reaching, parts->before_first, words);
     if (k == parts->second_level)
-      join(reaching, parts->before_second, words);
+      tt_label_set_join(reaching, parts->before_second, words);
     if (k < parts->rest)
       continue;
     const uint64_t *set = set_of(s, t, k), *below = k ? set_of(s, t, k - 1) : NULL;
     for (size_t w = 0; w < words; w++)
       for (uint64_t left = below ? set[w] & ~below[w] : set[w]; left; left &= left - 1) {
         size_t label = 64 * w + (size_t)__builtin_ctzll(left);
-        join(reaching, s->graph->before + label * words, words);
+        tt_label_set_join(reaching, s->graph->before + label * words, words);
       }
   }
 }
@@ -353,9 +287,9 @@ static bool find_bounds(struct tt_path_solver *s, const struct tt_path_problem *
       else
         memset(set, 0, words * sizeof *set);
       if (keep <= least + level)
-        join(set, s->graph->before + label * words, words);
+        tt_label_set_join(set, s->graph->before + label * words, words);
       if (exchange <= least + level)
-        join(set, s->graph->before + p->rows[t + 2].label * words, words);
+        tt_label_set_join(set, s->graph->before + p->rows[t + 2].label * words, words);
     }
   }
   return true;

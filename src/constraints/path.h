@@ -76,6 +76,12 @@ struct tt_path_graph {
   uint64_t *before_twice;     /* [E, words] the labels that those follow */
   uint64_t *before_any;       /* [words] the labels that any label follows */
 };
+/* Adds to a set of labels. */
+static inline void tt_label_set_join(uint64_t *set, const uint64_t *with, size_t words) {
+  for (size_t w = 0; w < words; w++)
+    set[w] |= with[w];
+}
+
 enum tt_status tt_path_graph_build(const struct tt_constraints *c, struct tt_path_graph *ret);
 void tt_path_graph_release(struct tt_path_graph *graph);
 
