@@ -5,6 +5,7 @@
 #include "compute/optimizer.h"
 #include "nn/lstm.h"
 #include "nn/transformer.h"
+#include "nn/unet.h"
 
 /* ---- gradient checks ---- */
 struct block_extra {
@@ -70,6 +71,45 @@ static void test_block_kernels(void **state) {
     block_fixture(&f, variant);
     compare_kernels(&f, tt_kernels_best(), TT_PRECISION_F32, 1e-5, "transformer");
     compare_kernels(&f, tt_kernels_best(), TT_PRECISION_BF16, 3e-2, "transformer");
+    fixture_end(&f);
+  }
+}
+
+/* ---- U-Net: lengths that halve evenly and not, one level and several, both widths ---- */
+struct unet_extra {
+  struct tt_unet unet;
+};
+
+static struct tt_tensor *unet_forward(struct tt_compute *c, struct fixture *f,
+                                      struct tt_tensor **x) {
+  struct unet_extra *e = f->extra;
+  return tt_unet_forward(c, &e->unet, x[0], x[1]->rows, x[1]);
+}
+
+static void unet_fixture(struct fixture *f, int variant) {
+  static const struct tt_unet_config configs[] = {
+      {.d = 8, .levels = 1, .heads = 2, .d_condition = 3},
+      {.d = 4, .levels = 3, .heads = 1, .d_condition = 6},
+      {.d = 12, .levels = 4, .heads = 2, .d_condition = 5},
+  };
+  static const size_t lengths[] = {7, 8, 11};
+  fixture_begin(f, variant);
+  struct unet_extra *e = f->extra = calloc(1, sizeof *e);
+  f->forward = unet_forward;
+  fixture_input(f, 2 * lengths[variant], configs[variant].d);
+  fixture_input(f, 2, configs[variant].d_condition);
+  tt_unet_init(&e->unet, &f->params, "net", &configs[variant]);
+  fixture_build(f);
+}
+
+static void test_unet(void **state) {
+  (void)state;
+  for (int variant = 0; variant < 3; variant++) {
+    struct fixture f;
+    unet_fixture(&f, variant);
+    gradient_check(&f, tt_kernels_dnn(), "unet", 3);
+    compare_kernels(&f, tt_kernels_best(), TT_PRECISION_F32, 1e-4, "unet");
+    compare_kernels(&f, tt_kernels_best(), TT_PRECISION_BF16, 6e-2, "unet");
     fixture_end(&f);
   }
 }
@@ -481,8 +521,48 @@ static void torch_lstm_case(enum tt_precision precision, double tolerance) {
   tt_model_close(file);
 }
 
+static void torch_unet_case(enum tt_precision precision, double tolerance) {
+  enum { B = 2, L = 11, D = 8, DC = 6 };
+  struct tt_model_file *file;
+  struct tt_params params;
+  struct tt_unet net;
+  struct tt_compute *c;
+  float out[B * L * D], loss_value;
+  assert_int_equal(tt_model_open(TT_SOURCE_DIR "/tests/data/torch_unet.safetensors", &file), TT_OK);
+  tt_params_init(&params);
+  tt_unet_init(&net, &params, "net",
+               &(struct tt_unet_config){.d = D, .levels = 3, .heads = 2, .d_condition = DC});
+  assert_int_equal(tt_params_build(&params, 1), TT_OK);
+  assert_int_equal(tt_params_load(&params, "", file), TT_OK);
+  assert_int_equal(tt_compute_create(precision, 1, &c), TT_OK);
+  tt_compute_begin(c, true, 0);
+  struct tt_tensor *x = tt_input_watched(c, torch_tensor(file, "x")->data, B * L, D);
+  struct tt_tensor *condition = tt_input_watched(c, torch_tensor(file, "condition")->data, B, DC);
+  struct tt_tensor *y = tt_unet_forward(c, &net, x, B, condition);
+  tt_tensor_read(y, out);
+  compare("y", out, torch_tensor(file, "y"), tolerance);
+  struct tt_tensor *loss = tt_op_mse(c, y, torch_tensor(file, "target")->data, NULL);
+  loss_value = tt_tensor_value(loss);
+  compare("loss", &loss_value, torch_tensor(file, "loss"), tolerance);
+  tt_compute_backward(c, loss);
+  tt_gradient(x, out);
+  compare("dx", out, torch_tensor(file, "grad.x"), tolerance);
+  tt_gradient(condition, out);
+  compare("dcondition", out, torch_tensor(file, "grad.condition"), tolerance);
+  for (size_t i = 0; precision == TT_PRECISION_F32 && i < params.n; i++) {
+    char name[256];
+    snprintf(name, sizeof name, "grad.%s", params.list[i]->name);
+    compare(name, params.list[i]->grad, torch_tensor(file, name), tolerance);
+  }
+  tt_compute_free(c);
+  tt_params_release(&params);
+  tt_model_close(file);
+}
+
 static void test_torch(void **state) {
   (void)state;
+  torch_unet_case(TT_PRECISION_F32, 1e-4);
+  torch_unet_case(TT_PRECISION_BF16, 8e-2);
   torch_lstm_case(TT_PRECISION_F32, 2e-5);
   torch_lstm_case(TT_PRECISION_BF16, 4e-2);
   torch_case(TT_PRECISION_F32, 2e-5, 2e-5);
@@ -491,10 +571,15 @@ static void test_torch(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_block_gradients), cmocka_unit_test(test_block_kernels),
-      cmocka_unit_test(test_layers),          cmocka_unit_test(test_caches),
-      cmocka_unit_test(test_rings),           cmocka_unit_test(test_lstm_steps),
-      cmocka_unit_test(test_training),        cmocka_unit_test(test_torch),
+      cmocka_unit_test(test_block_gradients),
+      cmocka_unit_test(test_block_kernels),
+      cmocka_unit_test(test_unet),
+      cmocka_unit_test(test_layers),
+      cmocka_unit_test(test_caches),
+      cmocka_unit_test(test_rings),
+      cmocka_unit_test(test_lstm_steps),
+      cmocka_unit_test(test_training),
+      cmocka_unit_test(test_torch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

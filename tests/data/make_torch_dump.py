@@ -4,7 +4,9 @@
                            input, the output, a loss, all gradients, and the parameters after one
                            clipped AdamW step
   torch_lstm.safetensors   an LSTM with a state before the first position: parameters, input, state,
-                           output, state after the last, a loss and all gradients"""
+                           output, state after the last, a loss and all gradients
+  torch_unet.safetensors   a U-Net of three levels on sequences of odd length: parameters, input,
+                           condition, output, a loss and all gradients"""
 import json, struct, sys
 
 import torch
@@ -98,3 +100,107 @@ out |= {"x": x.reshape(B * L, IN), "h0": h0, "c0": c0, "target": target,
         "grad.net.input.bias": net.bias_ih_l0.grad[None],
         "grad.net.recurrent.weight": net.weight_hh_l0.grad}
 write("torch_lstm", out)
+
+torch.manual_seed(3)
+B, L, D, H, DC = 2, 11, 8, 2, 6
+p = {}
+
+
+def declare(name, *shape):
+    one = 1 if "norm" in name and name.endswith("weight") else 0
+    p[name] = (torch.randn(shape) * 0.3 + one).requires_grad_()
+
+
+def declare_linear(name, i, o):
+    declare(name + ".weight", o, i)
+    declare(name + ".bias", 1, o)
+
+
+def declare_norm(name, d):
+    declare(name + ".weight", 1, d)
+    declare(name + ".bias", 1, d)
+
+
+def declare_block(name, i, o):
+    declare_norm(name + ".norm1", i)
+    declare_linear(name + ".conv1", 3 * i, o)
+    declare_linear(name + ".condition", DC, o)
+    declare_norm(name + ".norm2", o)
+    declare_linear(name + ".conv2", 3 * o, o)
+    if i != o:
+        declare_linear(name + ".skip", i, o)
+
+
+W = [D, D, 2 * D]
+for i in range(3):
+    declare_block(f"net.down.{i}", W[max(i - 1, 0)], W[i])
+    declare_block(f"net.up.{i}", 2 * W[i], W[i])
+    if i < 2:
+        declare_linear(f"net.halve.{i}", 3 * W[i], W[i])
+    if i > 0:
+        declare_linear(f"net.double.{i}", 3 * W[i], W[i - 1])
+for i in range(2):
+    declare_block(f"net.middle.{i}", W[2], W[2])
+declare_norm("net.attention.norm", W[2])
+declare_linear("net.attention.qkv", W[2], 3 * W[2])
+declare_linear("net.attention.proj", W[2], W[2])
+declare_norm("net.norm", D)
+
+
+def linear(x, name):  # x: [B, channels, L], as torch's convolutions want it
+    return F.conv1d(x, p[name + ".weight"][:, :, None], p[name + ".bias"][0])
+
+
+def conv(x, name, stride=1):
+    w = p[name + ".weight"].view(-1, 3, x.shape[1]).transpose(1, 2)
+    return F.conv1d(x, w, p[name + ".bias"][0], stride=stride, padding=1)
+
+
+def norm(x, name):  # at most 8 groups of at least 4 channels
+    groups = min(8, x.shape[1] // 4)
+    return F.group_norm(x, groups, p[name + ".weight"][0], p[name + ".bias"][0], 1e-5)
+
+
+def block(x, name):
+    y = conv(F.silu(norm(x, name + ".norm1")), name + ".conv1")
+    c = F.linear(F.silu(condition), p[name + ".condition.weight"], p[name + ".condition.bias"][0])
+    y = conv(F.silu(norm(y + c[:, :, None], name + ".norm2")), name + ".conv2")
+    return y + (linear(x, name + ".skip") if name + ".skip.weight" in p else x)
+
+
+def rotate(x):  # [B, H, L, E]: halves, base 10000
+    half = x.shape[-1] // 2
+    angle = torch.arange(x.shape[2])[:, None] * 10000.0 ** (-torch.arange(half) / half)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
+
+
+def attention(x):
+    b, d, n = x.shape
+    y = linear(norm(x, "net.attention.norm"), "net.attention.qkv")
+    q, k, v = (t.transpose(2, 3) for t in y.view(b, 3, H, d // H, n).unbind(1))
+    y = F.scaled_dot_product_attention(rotate(q), rotate(k), v)
+    return x + linear(y.transpose(2, 3).reshape(b, d, n), "net.attention.proj")
+
+
+x = torch.randn(B * L, D, requires_grad=True)
+condition = torch.randn(B, DC, requires_grad=True)
+target = torch.randn(B * L, D)
+h, across = x.view(B, L, D).transpose(1, 2), []
+for i in range(3):
+    h = block(h, f"net.down.{i}")
+    across.append(h)
+    if i < 2:
+        h = conv(h, f"net.halve.{i}", 2)
+h = block(attention(block(h, "net.middle.0")), "net.middle.1")
+for i in reversed(range(3)):
+    h = block(torch.cat([h, across[i]], 1), f"net.up.{i}")
+    if i > 0:
+        h = conv(h.repeat_interleave(2, 2)[:, :, :across[i - 1].shape[2]], f"net.double.{i}")
+y = F.silu(norm(h, "net.norm")).transpose(1, 2).reshape(B * L, D)
+loss = F.mse_loss(y, target)
+loss.backward()
+out = dict(p) | {"x": x, "condition": condition, "target": target, "y": y, "loss": loss.view(1),
+                 "grad.x": x.grad, "grad.condition": condition.grad}
+out |= {"grad." + name: value.grad for name, value in p.items()}
+write("torch_unet", out)
