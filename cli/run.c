@@ -5,6 +5,7 @@
 #include "shared_options.h"
 
 static struct string_list settings;
+static bool original;
 static struct tt_run_options job = {.settings = settings.items, .seed = 1};
 static struct tt_report_text report;
 
@@ -12,11 +13,18 @@ static const struct option_spec options[] = {
     OUTPUT_OPTION("DIR", "the folder of all results", job),
     FORCE_OPTION(job),
     MODEL_OPTIONS(job, settings),
+    ORIGINAL_OPTION(original),
     OPTION(COUNT, 0, "events", "N", "events of the twin (default 100000)", &job.events),
     SEED_OPTION(job),
     TRTR_OPTION(job),
     THREADS_OPTION(job),
     END_OPTIONS};
+
+static int check(const struct command_usage *usage) {
+  return take_original(original, &settings, &job.generator, &job.stream)
+             ? -1
+             : usage_error(usage, "too many settings");
+}
 
 static enum tt_status work(const struct call *call) {
   job.inputs = call->operands.items;
@@ -40,5 +48,6 @@ const struct command command_run = {
          .min_operands = 1,
          .max_operands = MAX_LIST},
     .options = options,
+    .check = check,
     .work = work,
     .print = print};

@@ -5,6 +5,7 @@
 #include "shared_options.h"
 
 static struct string_list settings;
+static bool original;
 static struct tt_train_options job = {.settings = settings.items, .seed = 1};
 static struct tt_train_summary result;
 
@@ -13,6 +14,7 @@ static const struct option_spec options[] = {
     FORCE_OPTION(job),
     OPTION(STRING, 0, "val", "DATASET", "real validation data", &job.val),
     MODEL_OPTIONS(job, settings),
+    ORIGINAL_OPTION(original),
     OPTION(COUNT, 0, "steps", "N", "optimiser steps, instead of --minutes", &job.steps),
     SEED_OPTION(job),
     THREADS_OPTION(job),
@@ -22,6 +24,8 @@ static const struct option_spec options[] = {
 static int check(const struct command_usage *usage) {
   if (job.steps && job.minutes > 0)
     return usage_error(usage, "--steps and --minutes exclude each other");
+  if (!take_original(original, &settings, &job.generator, &job.stream))
+    return usage_error(usage, "too many settings");
   return -1;
 }
 

@@ -25,6 +25,19 @@ expect_exit 0 "$TRACETWIN" generate model -o c --events 131 --seed 4
 ! cmp -s a/shard-00000/event.npy c/shard-00000/event.npy || fail "another seed, the same events"
 [ "$(second_opinion check a b c | xargs)" = '131 131 131' ] || fail "numpy does not agree"
 
+# The other backbone, fewer channels, the published configuration: whole events all the same.
+expect_exit 0 "$TRACETWIN" train real/train -o unet "${small[@]}" --backbone unet --channels base --set self=1 --seed 7
+expect_exit 0 "$TRACETWIN" generate unet -o d --events 131 --seed 3
+expect_exit 0 "$TRACETWIN" train real/train -o original "${small[@]}" --original --set fresh=64 --set steps=3 --json
+expect_json generator=ddpm steps=3
+expect_exit 0 "$TRACETWIN" generate original -o e --events 131 --seed 3
+[ "$(second_opinion check d e | xargs)" = '131 131' ] || fail "numpy does not agree"
+grep -q '"backbone": "unet"' unet/model.json || fail "no U-Net"
+for published in '"stream": "merged"' '"positions": "0"' '"h0": "sum"' '"dt": "seconds"' '"decode": "argmax"' \
+    '"levels": "all"' '"sampler": "ddim"'; do
+  grep -q "$published" original/model.json || fail "not as published: $published"
+done
+
 for wrong in '--context 63' '--context 8192' '--backbone nonsense' '--set nonsense=1'; do
   # shellcheck disable=SC2086 # two words
   expect_exit 2 "$TRACETWIN" train real/val -o no --generator ddpm --steps 1 $wrong
@@ -32,4 +45,4 @@ for wrong in '--context 63' '--context 8192' '--backbone nonsense' '--set nonsen
 done
 expect_exit 2 "$TRACETWIN" train real/val -o no --generator ddpm --steps 1 --minutes 1
 expect_stderr '--steps and --minutes exclude each other'
-expect_files a again b c model other real
+expect_files a again b c d e model original other real unet

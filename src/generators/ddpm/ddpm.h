@@ -10,7 +10,7 @@
 #include "generators/delay_bins.h"
 #include "generators/generator.h"
 
-enum tt_ddpm_sampler { TT_DDPM_ANCESTRAL, TT_DDPM_DDIM };
+enum tt_ddpm_sampler { TT_DDPM_ANCESTRAL, TT_DDPM_GAUSSIAN, TT_DDPM_DDIM };
 
 struct tt_ddpm {
   struct tt_generator base;
@@ -26,8 +26,13 @@ struct tt_ddpm {
   size_t n_contexts;
   bool built;          /* the denoiser was initialised */
   size_t sample_steps; /* noise levels visited per window when sampling */
-  size_t fresh;        /* positions of a window that are new, the rest being the known prefix */
+  size_t fresh;        /* positions of a window that are new, the rest being the known prefix; the
+                          whole window: there is no prefix, and there are no contexts */
   enum tt_ddpm_sampler sampler;
+  bool argmax;            /* events are the maximum of their distributions, not draws */
+  bool all_levels;        /* noise levels of all T alike, see tt_ddpm_level */
+  double dt_mean, dt_std; /* of log1p(seconds), where dt is a number (config.scalar_dt) */
+  double rate;            /* learning rate; 0 in a loaded model */
 };
 
 extern const struct tt_generator_ops tt_ddpm_ops;
@@ -42,12 +47,19 @@ enum tt_status tt_ddpm_fit(struct tt_ddpm *ddpm, const struct tt_train_config *c
 enum tt_status tt_ddpm_generate(const struct tt_generator *generator,
                                 const struct tt_generate_config *config,
                                 const struct tt_event_sink *sink);
-/* The noise level at a place of the range that matters, 0 (least noise) to 1 (most): equal steps of
- * the log of an event's signal-to-noise ratio, width * signal^2 * abar / (1 - abar), from 100
- * (every event is known) to 0.03 (nothing is). Levels outside teach and tell nothing (Dieleman et
- * al. 2022, sec. 3.3). */
+/* ddpm/file.c */
+enum tt_status tt_ddpm_save(const struct tt_generator *generator, const char *folder,
+                            json_t *model);
+enum tt_status tt_ddpm_load_tensors(struct tt_ddpm *ddpm, const char *folder, const json_t *model);
+/* The noise level at a place of the range, 0 (least noise) to 1 (most). With all_levels the range
+ * is 1 to T; else it is what matters: equal steps of the log of an event's signal-to-noise ratio,
+ * width * signal^2 * abar / (1 - abar), from 100 (every event is known) to 0.03 (nothing is).
+ * Levels outside teach and tell nothing (Dieleman et al. 2022, sec. 3.3). */
 size_t tt_ddpm_level(const struct tt_ddpm *ddpm, double place);
-/* ids of encoded rows as the denoiser wants them: [channels->n, n_channels]. */
+/* ids of encoded rows as the denoiser wants them: [channels->n, n_channels]; dt's, where it is a
+ * number, are its bits. */
 void tt_ddpm_ids(const struct tt_ddpm *ddpm, const struct tt_channels *channels, int32_t *ret);
+/* Nanoseconds of such a number, within 0 and the longest of the training data; NaN gives 0. */
+int64_t tt_ddpm_number_ns(const struct tt_ddpm *ddpm, double number);
 
 #endif

@@ -6,12 +6,15 @@
  * on `fresh` positions at a time until it is long enough. The seams between segments are as rare as
  * segments are long (at most SEGMENT_MAX events).
  *
- * Reverse steps at `sample_steps` levels (tt_ddpm_level) down to 0. ANCESTRAL: draw every
- * channel of every unknown position from the predicted distribution, embed the draw as the estimate
- * of h0, and draw x_s from q(x_s | x_t, h0): the generative process that the cross-entropies train
- * (for discrete data, Austin et al. 2021 sec. 3). DDIM: h0 estimated from the network's eps (or h0)
- * output, no fresh noise. Either way the events are drawn from the predicted distribution at the
- * last level, never its argmax; in double precision by inverse CDF. */
+ * Reverse steps at `sample_steps` levels (tt_ddpm_level) down to 0, by one of
+ *   ANCESTRAL: draw every channel of every unknown position from the predicted distribution, embed
+ *     the draw as the estimate of h0, and draw x_s from q(x_s | x_t, h0): the generative process
+ *     that the cross-entropies train (for discrete data, Austin et al. 2021 sec. 3);
+ *   GAUSSIAN: h0 estimated from the network's eps (or h0) output, x_s from the same q (Ho et al.
+ *     2020, algorithm 2; fewer than T levels: Nichol & Dhariwal 2021, eq. 19);
+ *   DDIM: the same estimate, no fresh noise.
+ * In each the events are drawn from the predicted distribution at the last level, in double
+ * precision by inverse CDF; only what imitates the original takes its maximum (argmax). */
 #include <math.h>
 #include <string.h>
 
@@ -39,10 +42,11 @@ struct sampler {
   uint16_t *event_of; /* vocabulary event id -> dataset id */
   uint32_t *comm_of;  /* vocabulary comm id -> dataset id */
   /* one batch of windows */
-  int32_t *ids;  /* [BATCH * length, n_channels] */
-  int32_t *out;  /* [BATCH, segment + length, n_channels] */
-  float *x, *h0; /* [BATCH * length, width] */
-  float *logits; /* [BATCH * length, largest head] */
+  int32_t *ids;    /* [BATCH * length, n_channels] */
+  int32_t *out;    /* [BATCH, segment + length, n_channels] */
+  float *x, *h0;   /* [BATCH * length, width] */
+  float *estimate; /* the same, for self-conditioning; else NULL */
+  float *logits;   /* [BATCH * length, largest head] */
 };
 
 /* Draws an id from softmax(logits[0..n-1]). u in [0, 1). */
@@ -66,6 +70,13 @@ static int32_t draw(const float *logits, size_t n, double u) {
   return (int32_t)last;
 }
 
+static int32_t largest(const float *logits, size_t n) {
+  size_t most = 0;
+  for (size_t i = 1; i < n; i++)
+    most = logits[i] > logits[most] ? i : most;
+  return (int32_t)most;
+}
+
 /* Draws every channel of the unknown positions into s->ids from the heads. */
 static void draw_ids(struct sampler *s, struct tt_tensor *hidden, size_t windows, size_t length,
                      size_t prefix, uint64_t round, uint64_t level) {
@@ -80,9 +91,19 @@ static void draw_ids(struct sampler *s, struct tt_tensor *hidden, size_t windows
     for (size_t row = 0; row < rows; row++) {
       if (row % length < prefix)
         continue;
+      const float *of_row = s->logits + row * size;
+      int32_t *id = &s->ids[row * n + k];
+      if (k == net->scalar) {
+        *id = tt_number_to_id(*of_row);
+        continue;
+      }
+      if (s->ddpm->argmax) {
+        *id = largest(of_row, size);
+        continue;
+      }
       struct tt_rng rng;
       tt_rng_init(&rng, s->config->seed ^ (round << 20 | level << 4 | k), row);
-      s->ids[row * n + k] = draw(s->logits + row * size, size, tt_rng_uniform(&rng));
+      *id = draw(of_row, size, tt_rng_uniform(&rng));
     }
     tt_compute_release_to(s->compute, mark);
   }
@@ -119,6 +140,8 @@ static void denoise(struct sampler *s, size_t windows, size_t prefix, int32_t cp
     for (size_t k = 0; k < d; k++)
       s->x[row * d + k] = (float)tt_rng_normal(&rng);
   }
+  struct tt_denoiser_batch batch = {
+      .windows = windows, .length = length, .cpus = cpus, .prefix = prefixes, .t = levels};
   for (size_t i = ddpm->sample_steps; i > 0; i--) {
     size_t t = level_at(ddpm, i), to = level_at(ddpm, i - 1);
     if (to == t) /* levels are whole numbers: a step too small to be one */
@@ -127,8 +150,7 @@ static void denoise(struct sampler *s, size_t windows, size_t prefix, int32_t cp
       levels[w] = t;
     tt_compute_begin(s->compute, false, 0);
     struct tt_tensor *x = tt_input(s->compute, s->x, rows, d);
-    struct tt_tensor *hidden =
-        tt_denoiser_hidden(s->compute, net, x, windows, length, cpus, prefixes, levels);
+    struct tt_tensor *hidden = tt_denoiser_hidden(s->compute, net, x, &batch), *output = NULL;
     float a, b, scale = net->config.signal;
     tt_schedule_forward(&ddpm->schedule, t, &a, &b);
     struct tt_schedule_back back;
@@ -136,13 +158,20 @@ static void denoise(struct sampler *s, size_t windows, size_t prefix, int32_t cp
       draw_ids(s, hidden, windows, length, prefix, round, i);
     if (i == 1)
       break;
+    if (ddpm->sampler != TT_DDPM_ANCESTRAL || net->config.self_condition)
+      output = tt_linear_forward(s->compute, &net->output, hidden, TT_ACT_NONE);
+    if (net->config.self_condition) {
+      tt_denoiser_estimate(s->compute, net, &ddpm->schedule, &batch, x, output, s->estimate);
+      batch.estimate = s->estimate;
+    }
     if (ddpm->sampler == TT_DDPM_ANCESTRAL) {
       back = tt_schedule_ddpm(&ddpm->schedule, t, to);
       tt_tensor_read(tt_denoiser_embed(s->compute, net, s->ids, rows), s->h0);
       back.from_h0 *= scale;
     } else {
-      back = tt_schedule_ddim(&ddpm->schedule, t, to);
-      tt_tensor_read(tt_linear_forward(s->compute, &net->output, hidden, TT_ACT_NONE), s->h0);
+      back = ddpm->sampler == TT_DDPM_DDIM ? tt_schedule_ddim(&ddpm->schedule, t, to)
+                                           : tt_schedule_ddpm(&ddpm->schedule, t, to);
+      tt_tensor_read(output, s->h0);
       if (net->config.predict_x0) {
         back.from_h0 *= scale;
       } else { /* signal * h0 = (x - b eps) / a */
@@ -191,7 +220,7 @@ static enum tt_status refill(struct sampler *s, size_t stream) {
   size_t fresh = ddpm->fresh, prefix = length - fresh, capacity = s->segment + length;
   uint64_t first_round = (uint64_t)stream << 32 | q->refills << 20;
   /* s->out: for each segment its context, then what is made */
-  for (size_t w = 0; w < BATCH; w++)
+  for (size_t w = 0; w < BATCH && prefix > 0; w++)
     memcpy(s->out + w * capacity * n,
            draw_context(s, s->stream_cpu[stream], first_round | (uint64_t)w),
            prefix * n * sizeof *s->ids);
@@ -254,9 +283,13 @@ static enum tt_status next_sample(void *user, size_t stream, struct tt_sample *r
                             .bucket = -1};
   if (ddpm->base.stream == TT_STREAM_MERGED)
     ret->cpu = cpu < n ? (uint16_t)row[cpu] : draw_cpu(s);
-  if (dt < n)
-    ret->dt =
-        tt_vocabulary_dt_ns(v, (double)tt_delay_bins_draw(&ddpm->bins, (size_t)row[dt], &s->rng));
+  if (dt < n && ddpm->denoiser.config.scalar_dt)
+    ret->dt = tt_ddpm_number_ns(ddpm, (double)tt_number_of_id(row[dt]));
+  else /* no such channel: any of the real delays */
+    ret->dt = tt_vocabulary_dt_ns(
+        v, (double)tt_delay_bins_draw(
+               &ddpm->bins, dt < n ? (size_t)row[dt] : (size_t)tt_rng_below(&s->rng, TT_DELAY_BINS),
+               &s->rng));
   if (tid < n)
     ret->bucket = (int16_t)row[tid];
   if (comm < n)
@@ -265,6 +298,8 @@ static enum tt_status next_sample(void *user, size_t stream, struct tt_sample *r
     ret->ret = row[ret_channel] == TT_ID_UNK
                    ? TT_RET_DRAW
                    : tt_vocabulary_ret_value(v, (uint16_t)row[ret_channel], &s->rng);
+  else if (tt_rng_uniform(&s->rng) < (double)ddpm->cast.events[ret->event].returns)
+    ret->ret = TT_RET_DRAW;
   return TT_OK;
 }
 
@@ -319,6 +354,8 @@ static enum tt_status make_buffers(struct sampler *s) {
   s->h0 = tt_alloc(rows * net->width, sizeof *s->h0);
   s->logits = tt_alloc(rows * largest, sizeof *s->logits);
   bool ok = s->ids && s->out && s->x && s->h0 && s->logits;
+  if (net->self_condition)
+    ok = (s->estimate = tt_alloc(rows * net->width, sizeof *s->estimate)) && ok;
   return ok ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
 }
 
@@ -359,6 +396,7 @@ enum tt_status tt_ddpm_generate(const struct tt_generator *generator,
   tt_free(s.out);
   tt_free(s.x);
   tt_free(s.h0);
+  tt_free(s.estimate);
   tt_free(s.logits);
   tt_free(begin);
   return status;

@@ -1,7 +1,6 @@
 /* The folder of a model: what the generators with a network have in common. */
 #include "generators/system/system.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
