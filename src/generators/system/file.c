@@ -119,6 +119,8 @@ static enum tt_status add_tensors(const struct tt_system *system, const struct t
     status = add_seen(writer, "follows", system->follows, events * events, &buffers[4]);
   if (status == TT_OK)
     status = tt_count_file_add(writer, "seen", "soonest", system->soonest, events);
+  if (status == TT_OK)
+    status = tt_count_file_add(writer, "seen", "latest", system->latest, events);
   return status;
 }
 
@@ -217,19 +219,21 @@ static enum tt_status load_seen(const struct tt_model_file *file, const char *co
                        tt_model_path(file), column, n);
 }
 
-static enum tt_status load_soonest(struct tt_system *system, const struct tt_model_file *file) {
-  struct tt_count_file_column soonest = {0};
+/* Times in ns, one for each event. */
+static enum tt_status load_times(const struct tt_system *system, const struct tt_model_file *file,
+                                 const char *name, int64_t **ret) {
+  struct tt_count_file_column times = {0};
   const size_t n = system->base.events.n;
-  enum tt_status status = tt_count_file_get(file, "seen", "soonest", &soonest);
+  enum tt_status status = tt_count_file_get(file, "seen", name, &times);
   if (status != TT_OK)
     return status;
-  system->soonest = tt_alloc(n, sizeof *system->soonest);
-  if (!system->soonest)
-    return tt_fail(TT_NO_MEMORY, "out of memory");
+  *ret = tt_alloc(n, sizeof **ret);
+  if (!*ret)
+    return tt_fail(TT_NO_MEMORY, "times of %zu events", n);
   for (size_t i = 0; i < n; i++) {
-    if (soonest.n != n || soonest.values[i] < 0)
-      return tt_fail(TT_BAD_INPUT, "%s: seen.soonest: not %zu times", tt_model_path(file), n);
-    system->soonest[i] = soonest.values[i];
+    if (times.n != n || times.values[i] < 0)
+      return tt_fail(TT_BAD_INPUT, "%s: seen.%s: not %zu times", tt_model_path(file), name, n);
+    (*ret)[i] = times.values[i];
   }
   return TT_OK;
 }
@@ -281,7 +285,9 @@ enum tt_status tt_system_load_tensors(struct tt_system *system, struct tt_params
     status =
         load_seen(file, "follows", system->base.events.n * system->base.events.n, &system->follows);
   if (status == TT_OK)
-    status = load_soonest(system, file);
+    status = load_times(system, file, "soonest", &system->soonest);
+  if (status == TT_OK)
+    status = load_times(system, file, "latest", &system->latest);
   if (status == TT_OK)
     status = load_starts(system, file);
   tt_model_close(file);

@@ -20,6 +20,7 @@ void tt_system_release(struct tt_system *system) {
   tt_free(system->on_cpu);
   tt_free(system->follows);
   tt_free(system->soonest);
+  tt_free(system->latest);
   for (size_t i = 0; i < system->n_starts; i++)
     tt_system_start_release(&system->starts[i]);
   tt_free(system->starts);

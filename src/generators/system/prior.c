@@ -84,13 +84,17 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
   system->on_cpu =
       tt_calloc(system->base.cpu_limit * system->base.events.n, sizeof *system->on_cpu);
   system->soonest = tt_alloc(system->base.events.n, sizeof *system->soonest);
+  system->latest = tt_alloc(system->base.events.n, sizeof *system->latest);
   system->follows =
       tt_calloc(system->base.events.n * system->base.events.n, sizeof *system->follows);
-  enum tt_status status = last && system->on_cpu && system->follows
-                              ? TT_OK
-                              : tt_fail(TT_NO_MEMORY, "%zu CPUs", system->base.cpu_limit);
+  enum tt_status status =
+      last && system->on_cpu && system->follows && system->soonest && system->latest
+          ? TT_OK
+          : tt_fail(TT_NO_MEMORY, "%zu CPUs", system->base.cpu_limit);
   for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
     system->soonest[i] = INT64_MAX;
+  for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
+    system->latest[i] = -1;
   if (status == TT_OK)
     status = tt_encoder_new(system->vocabulary, train, &encoder);
   if (status == TT_OK)
@@ -116,13 +120,16 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
       int64_t dt = columns->ts[i] - columns->ts[i - 1];
       system->follows[columns->event[i - 1] * system->base.events.n + event] = true;
       system->soonest[event] = dt < system->soonest[event] ? dt : system->soonest[event];
+      system->latest[event] = dt > system->latest[event] ? dt : system->latest[event];
     }
     last[cpu].row = i;
     last[cpu].begun = true;
   }
   for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
-    if (system->soonest[i] == INT64_MAX) /* never after another event */
+    if (system->latest[i] < 0) { /* never after another event */
       system->soonest[i] = 0;
+      system->latest[i] = INT64_MAX;
+    }
   /* a trace may have no return value, or no two events of a CPU: one count of nothing in particular
    * keeps the trees whole */
   const struct tt_ngram_context nothing = {.n = 0};

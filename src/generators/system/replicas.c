@@ -222,8 +222,13 @@ void tt_replica_advance(struct tt_replicas *s, struct tt_replica *replica, size_
   const struct tt_system *system = s->system;
   struct tt_stream_state *stream = &replica->streams[cpu];
   const uint16_t event = stream->pending.event;
-  if (replica->last != INT64_MIN && stream->ts < replica->last + system->soonest[event])
-    stream->ts = replica->last + system->soonest[event]; /* no event of any CPU comes sooner */
+  if (replica->last != INT64_MIN) { /* after an event of any CPU it came within these bounds */
+    const int64_t waited = stream->ts - replica->last;
+    if (waited < system->soonest[event])
+      stream->ts = replica->last + system->soonest[event];
+    else if (waited > system->latest[event])
+      stream->ts = replica->last + system->latest[event];
+  }
   replica->last = stream->ts;
   tt_decoder_next(replica->decoder, stream->ts, &stream->pending, ret);
   uint32_t ran = tt_decoder_running(replica->decoder, (uint16_t)cpu);

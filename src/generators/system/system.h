@@ -55,7 +55,7 @@ struct tt_system {
   struct tt_ngram rets, delays;
   bool *on_cpu;  /* [cpu_limit, n_events] seen there */
   bool *follows; /* [n_events, n_events] the second was seen right after the first, on any CPUs */
-  int64_t *soonest; /* [n_events] the least ns that it came after any event of any CPU */
+  int64_t *soonest, *latest; /* [n_events] ns that it came after the merged trace's event before */
   size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
   size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
   size_t width, layers, heads;    /* of the network */
@@ -77,7 +77,7 @@ void tt_system_ret_prior(const struct tt_system *system, uint16_t event, uint32_
                          uint16_t previous, uint32_t leave_out, float *out);
 void tt_system_delay_prior(const struct tt_system *system, uint16_t event, uint16_t previous,
                            uint16_t cpu, uint32_t leave_out, float *out);
-/* Counts rets, delays, on_cpu, follows and soonest from the training data. */
+/* Counts rets, delays, on_cpu, follows, soonest and latest from the training data. */
 enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train);
 /* What was ever seen; rows hold the classes (tt_tally_row.values). */
 struct tt_tally_row tt_system_successors(const struct tt_system *system, uint16_t previous);
