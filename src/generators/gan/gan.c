@@ -131,9 +131,9 @@ static enum tt_status check_config(const struct tt_generator_ops *ops,
   return TT_OK;
 }
 
-/* Counts for all but the event types; of these only which there are. */
+/* Counts for all but the event types; of these only how many each thread had. */
 static enum tt_status count_attributes(struct tt_gan *gan, const struct tt_train_config *config) {
-  static const struct tt_train_option plain[] = {{"order", "1"}, {"own", "0"}};
+  static const struct tt_train_option plain[] = {{"order", "1"}, {"own", "1"}};
   struct tt_train_config counting = *config;
   struct tt_train_result result = {0};
   counting.context = 0;

@@ -1,7 +1,7 @@
 /* The sequence GANs `seqgan` and `maligan`: one generator network, one discriminator, one schedule,
  * two ways to turn the discriminator's opinion into a gradient.
  *
- *   generator      an LSTM over the event types of a stream (a CPU's, or the merged one; told whose)
+ *   generator      an LSTM over the event types of a stream (of a CPU, told which; or merged)
  *   discriminator  a convolutional network over L events: real or generated (critic.h)
  *   training       maximum likelihood first; then the discriminator; then rounds of both
  *     seqgan       policy gradient, the reward of an event by Monte-Carlo rollouts (Yu et al. 2017)

@@ -152,8 +152,11 @@ struct tt_markov_events {
   void *user;
   /* All streams have begun, each where this real one stood. */
   enum tt_status (*begin)(void *user, const struct tt_markov_start *const *starts, size_t n);
-  enum tt_status (*next)(void *user, size_t stream,
-                         uint16_t *ret); /* < events.n, seen in training */
+  /* < events.n, and seen in training */
+  enum tt_status (*next)(void *user, size_t stream, uint16_t *ret);
+  /* The k-th that is to come (0: what `next` gives); false: not known yet. Who runs after a switch
+   * is drawn given the events of the turn to come (own=1). */
+  bool (*peek)(void *user, size_t stream, size_t k, uint16_t *ret);
 };
 enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
                                          const struct tt_markov_events *events,

@@ -8,6 +8,7 @@
 #include "generators/merge.h"
 
 #define THREAD_TRIES 12 /* draws of a thread before all that were seen are weighed */
+#define TURN_EVENTS 16  /* of the turn to come that a thread is chosen by */
 
 struct sampled_stream {
   struct tt_markov_history history;
@@ -80,6 +81,54 @@ uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt
   return may_enter(markov, decoder, idle, cpu, leaving) ? idle : TT_THREAD_ANY;
 }
 
+/* P(events | thread) by the thread's own counts; 0 when it never had one of them. */
+static double fits(const struct tt_markov *markov, uint32_t thread, const uint16_t *events,
+                   size_t n) {
+  const struct tt_ngram_context context = {.symbols = {thread}, .n = 1};
+  struct tt_ngram_rows rows = {.n = 0};
+  double p = 1;
+  tt_ngram_rows(&markov->threads, &context, 1, &rows);
+  for (size_t k = 0; k < n; k++)
+    p *= rows.n ? (double)tt_tally_count(&rows.rows[0], events[k]) /
+                      (double)tt_tally_total(&rows.rows[0])
+                : 0;
+  return p;
+}
+
+/* Who runs given the events of the turn to come, known ahead: P(thread | what was before the
+ * switch) P(events | thread), at the most specific level that has anyone who is free and ever had
+ * all of these events. TT_THREAD_ANY: nobody. */
+static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream *stream,
+                                 uint16_t cpu, uint32_t leaving) {
+  const struct tt_markov *markov = sampler->markov;
+  const struct tt_markov_events *source = sampler->events;
+  const uint16_t *before = tt_markov_before(markov, &sampler->recent[cpu]);
+  const size_t which = (size_t)(stream - sampler->streams);
+  uint16_t events[TURN_EVENTS];
+  size_t n = 0;
+  while (n < TURN_EVENTS && source->peek(source->user, which, n, &events[n]))
+    if (markov->cast.events[events[n++]].role == TT_ROLE_SWITCH)
+      break;
+  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
+    const struct tt_tally_row row = tt_tally_find(
+        &markov->turns, tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
+    uint32_t chosen = TT_THREAD_ANY;
+    double all = 0;
+    for (size_t i = 0; i < row.n; i++) { /* one in proportion to its weight, in one pass */
+      const uint32_t thread = thread_of(markov, row.values[i], cpu);
+      if (!may_enter(markov, sampler->decoder, thread, cpu, leaving))
+        continue;
+      const double weight = (double)tt_tally_at(&row, i) * fits(markov, thread, events, n);
+      all += weight;
+      if (weight > 0 && tt_rng_uniform(&stream->rng) * all < weight)
+        chosen = thread;
+    }
+    if (chosen != TT_THREAD_ANY)
+      return chosen;
+  }
+  return TT_THREAD_ANY;
+}
+
 /* Who runs on the CPU from now on, chosen first where it is open. TT_THREAD_ANY: the decoder's. */
 static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, uint16_t cpu) {
   struct tt_decoder *decoder = sampler->decoder;
@@ -97,6 +146,10 @@ static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, u
   else if (running == TT_THREAD_ANY)
     return TT_THREAD_ANY;
   else
+    thread = sampler->events && sampler->markov->own
+                 ? choose_by_events(sampler, stream, cpu, running)
+                 : TT_THREAD_ANY;
+  if (thread == TT_THREAD_ANY)
     thread = tt_markov_choose_thread(sampler->markov, decoder, &sampler->recent[cpu], cpu, running,
                                      &stream->rng);
   if (thread != TT_THREAD_ANY)
