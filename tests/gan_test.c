@@ -353,7 +353,7 @@ static void likelihood_learns_the_grammar(void **state) {
   struct twin twin = twin_generate(generator, 6000, 1);
   toy_check_threads(twin.events, twin.n);
   int last[TOY_CPUS] = {-1, -1, -1};
-  double pairs = 0, kept = 0;
+  double pairs = 0, kept = 0, calls = 0, own = 0;
   for (size_t i = 0; i < twin.n; i++) {
     const struct tt_event *e = &twin.events[i];
     const int before = last[e->cpu];
@@ -361,12 +361,18 @@ static void likelihood_learns_the_grammar(void **state) {
       pairs++;
       kept += e->event == before + 1;
     }
+    if (e->tid > 0 && (e->event == TOY_ENTRY_READ || e->event == TOY_ENTRY_WRITE)) {
+      calls++; /* threads 0-2 only read, 3-5 only write */
+      own += (e->event == TOY_ENTRY_READ) == (e->tid < 103);
+    }
     last[e->cpu] = e->event;
   }
-  print_message("  nats per event %.3f (validation %.3f; markov %.3f), calls closed %.4f\n",
-                result.loss, result.val_loss, counted.val_loss, kept / pairs);
+  print_message("  nats per event %.3f (validation %.3f; markov %.3f), calls closed %.4f, by "
+                "their own threads %.4f\n",
+                result.loss, result.val_loss, counted.val_loss, kept / pairs, own / calls);
   assert_true(result.val_loss < counted.val_loss + 0.15);
   assert_true(pairs > 500 && kept / pairs > 0.95);
+  assert_true(calls > 500 && own / calls > 0.85);
   assert_int_equal(result.steps, 240);
   tt_free(twin.events);
   tt_generator_free(generator);
