@@ -155,7 +155,7 @@ def main():
     forward = torch.compile(step) if arguments.mode.startswith("compile") else step
     times, error = [], math.nan
     begin = time.perf_counter()
-    while len(times) < 4 or (len(times) < 64 and time.perf_counter() - begin < arguments.seconds):
+    while len(times) < 3 or (len(times) < 64 and time.perf_counter() - begin < arguments.seconds):
         start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             loss = forward()
