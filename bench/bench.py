@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make bench`: the compute engine against the machine's ceilings and against PyTorch, and sampling.
 
-  bench/bench.py [--quick] [-o FILE]
+  bench/bench.py [--quick] [-o FILE] [--build FOLDER]
 
 Runs tracetwin-bench (verifies, then times: products, kernels, training steps, the data path on
 data/sample), then the same steps in PyTorch where a Python has it ($TORCH_PYTHON, else python3 or
@@ -17,8 +17,6 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RELEASE = ROOT / "build/release"
-TRACETWIN = RELEASE / "tracetwin"
 MODES = {"eager-f32": "torch_eager_ratio", "eager-bf16": "torch_bf16_ratio",
          "compile-bf16": "torch_compile_ratio"}
 POSTER = ["--context", "256", "--set", "width=256", "--set", "layers=6", "--set", "heads=8"]
@@ -34,12 +32,12 @@ def run(*command, **options):
     return done.stdout
 
 
-def make_dataset(folder):
+def make_dataset(tracetwin, folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run("tar", "-xf", ROOT / "data/sample.tar.xz", "-C", folder)
     metadata = next(folder.rglob("metadata"))
-    run(TRACETWIN, "import", metadata.parent, "-o", folder / "dataset", "-q")
+    run(tracetwin, "import", metadata.parent, "-o", folder / "dataset", "-q")
     return folder / "dataset"
 
 
@@ -85,17 +83,17 @@ def compare_with_torch(python, entry, dump, quick):
         entry[ratio] = step["step_seconds"] / entry["step_seconds"]
 
 
-def sample(dataset, folder, quick):
+def sample(tracetwin, dataset, folder, quick):
     results = []
     for i, (generator, options, events) in enumerate(SAMPLED):
         model = folder / f"model-{i}"
         events = 2000 if quick else events
         steps = [] if generator == "markov" else ["--steps", "2"]
-        trained = json.loads(run(TRACETWIN, "train", dataset, "-o", model, "--generator", generator,
+        trained = json.loads(run(tracetwin, "train", dataset, "-o", model, "--generator", generator,
                                  *steps, *options, "-q", "--json"))
         rates = []
         for seed in range(1 if quick else 3):
-            made = json.loads(run(TRACETWIN, "generate", model, "-o", folder / f"twin-{i}-{seed}",
+            made = json.loads(run(tracetwin, "generate", model, "-o", folder / f"twin-{i}-{seed}",
                                   "--events", events, "--seed", seed, "-q", "--json"))
             rates.append(made["events_per_second"])
         results.append({"generator": generator, "options": options, "events": events,
@@ -121,10 +119,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny shapes: does it run at all?")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=ROOT / "build/bench.json")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     arguments = parser.parse_args()
-    folder = ROOT / "build/bench-work"
-    dataset, dump, engine = make_dataset(folder), folder / "steps", folder / "engine.json"
-    command = [RELEASE / "bench/tracetwin-bench", "--dataset", dataset, "--dump", dump,
+    tracetwin = arguments.build / "tracetwin"
+    folder = arguments.build / "bench/work"
+    dataset, dump, engine = make_dataset(tracetwin, folder), folder / "steps", folder / "engine.json"
+    command = [arguments.build / "bench/tracetwin-bench", "--dataset", dataset, "--dump", dump,
                "--output", engine] + (["--quick"] if arguments.quick else [])
     if subprocess.run([str(c) for c in command]).returncode:
         sys.exit("bench: tracetwin-bench failed")
@@ -133,7 +133,7 @@ def main():
     result["torch"] = version
     for entry in result["train"]:
         compare_with_torch(python, entry, dump, arguments.quick)
-    result["sample"] = sample(dataset, folder, arguments.quick)
+    result["sample"] = sample(tracetwin, dataset, folder, arguments.quick)
     temporary = arguments.output.with_suffix(".part")
     temporary.write_text(json.dumps(result, indent=1) + "\n")
     temporary.replace(arguments.output)
