@@ -159,10 +159,10 @@ static bool search(struct tt_boost_wish *wish, double had) {
   else
     wish->high = wish->factor;
   double odds = wanted / (1 - wanted) / (had / (1 - had));
-  double to = wish->low && wish->high ? sqrt(wish->low * wish->high)
-                                      : wish->factor * fmin(fmax(odds, 0.01), 100);
+  double to = wish->low > 0 && wish->high > 0 ? sqrt(wish->low * wish->high)
+                                              : wish->factor * fmin(fmax(odds, 0.01), 100);
   to = fmin(fmax(to, 1), MOST_FACTOR);
-  if (wish->low && wish->high && wish->high / wish->low < 1.02)
+  if (wish->low > 0 && wish->high > 0 && wish->high / wish->low < 1.02)
     to = wish->high; /* as near as it gets: the lower one was too low */
   bool other = to != wish->factor;
   wish->factor = to;
