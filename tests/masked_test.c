@@ -18,11 +18,10 @@
 #include "marker_trace.h"
 #include "twin_fixture.h"
 
-#define SMALL                                                                                      \
-  {"width", "32"}, {"layers", "2"}, {                                                              \
-    "heads", "2"                                                                                   \
-  }
-static const struct tt_train_option LEFT[] = {SMALL, {"block", "4"}};
+/* clang-format off */
+#define SMALL {"width", "32"}, {"layers", "2"}, {"heads", "2"}
+/* clang-format on */
+static const struct tt_train_option LEFT[] = {SMALL, {"block", "4"}, {"views", "2"}};
 static const struct tt_train_option RANDOM[] = {SMALL, {"block", "3"}, {"order", "random"}};
 
 /* ---- the network ---- */
@@ -117,7 +116,7 @@ static double chance(const struct tt_bridge *bridge, size_t k, size_t u, size_t 
 static void bridge_sums_over_paths(void **state) {
   (void)state;
   struct tt_train_result result;
-  const struct tt_train_config config = marker_config(1, LEFT, 4);
+  const struct tt_train_config config = marker_config(1, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result);
   const struct tt_bridge *bridge = &((const struct tt_masked *)generator)->bridge;
   const size_t n = bridge->n_tokens;
@@ -144,7 +143,7 @@ static void bridge_sums_over_paths(void **state) {
 static void prior_is_what_is_known(void **state) {
   (void)state;
   struct tt_train_result result;
-  const struct tt_train_config config = marker_config(1, LEFT, 4);
+  const struct tt_train_config config = marker_config(1, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result);
   const struct tt_masked *masked = (const struct tt_masked *)generator;
   const struct tt_bridge *bridge = &masked->bridge;
@@ -452,7 +451,7 @@ static struct marker_figures figures_of(const struct tt_generator *generator) {
 static void learns_what_counting_cannot(void **state) {
   (void)state;
   struct tt_train_result first, result;
-  struct tt_train_config config = marker_config(1, LEFT, 4);
+  struct tt_train_config config = marker_config(1, LEFT, 5);
   tt_generator_free(marker_train("masked", &config, &first));
   config.steps = 300;
   struct tt_generator *generator = marker_train("masked", &config, &result);
@@ -473,11 +472,11 @@ static void other_orders_keep_the_rules(void **state) {
   static const struct tt_train_option settings[][6] = {
       {SMALL, {"block", "5"}, {"order", "random"}, {"reveals", "2"}},
       {SMALL, {"block", "8"}, {"order", "confidence"}, {"reveals", "3"}},
-      {SMALL, {"block", "1"}, {"order", "left"}, {"views", "1"}},
-      {SMALL, {"block", "32"}, {"order", "left"}, {"reveals", "32"}}};
+      {SMALL, {"block", "1"}, {"left", "100"}, {"views", "1"}},
+      {SMALL, {"block", "32"}, {"reveals", "32"}, {"views", "1"}}};
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     struct tt_train_result result;
-    const struct tt_train_config config = marker_config(40, settings[i], 6);
+    const struct tt_train_config config = marker_config(12, settings[i], 6);
     struct tt_generator *generator = marker_train("masked", &config, &result);
     const struct marker_figures figures = figures_of(generator);
     print_message("block %s, %s: validation %.3f, legal %.4f\n", settings[i][3].value,
@@ -500,7 +499,7 @@ static double unseen(const struct tt_masked *masked) {
 static void what_does_not_follow_is_drawn_anew(void **state) {
   (void)state;
   struct tt_train_result result;
-  const struct tt_train_config config = marker_config(8, LEFT, 4);
+  const struct tt_train_config config = marker_config(8, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result);
   struct tt_masked *masked = (struct tt_masked *)generator;
   for (size_t i = 0; i < N_TYPES; i++) /* one of two markers comes after nothing */
@@ -523,7 +522,7 @@ static void same_seed_same_events(void **state) {
 static void few_and_many_events(void **state) {
   (void)state;
   struct tt_train_result result;
-  const struct tt_train_config config = marker_config(2, LEFT, 4);
+  const struct tt_train_config config = marker_config(2, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result);
   static const uint64_t counts[] = {1, 2, 77, 4097};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -544,7 +543,7 @@ static void wrong_settings_are_told(void **state) {
     struct tt_train_config config = marker_config(1, &wrong[i], 1);
     assert_int_equal(tt_generator_train("masked", &config, &result, &generator), TT_USAGE);
   }
-  struct tt_train_config config = marker_config(1, LEFT, 4);
+  struct tt_train_config config = marker_config(1, LEFT, 5);
   config.stream = TT_STREAM_MERGED;
   assert_int_equal(tt_generator_train("masked", &config, &result, &generator), TT_USAGE);
   tt_causes_clear();
@@ -553,7 +552,7 @@ static void wrong_settings_are_told(void **state) {
 static void damaged_models_are_told(void **state) {
   (void)state;
   struct tt_train_result result;
-  const struct tt_train_config config = marker_config(1, LEFT, 4);
+  const struct tt_train_config config = marker_config(1, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result), *loaded = NULL;
   marker_damage(generator);
   /* a block that the network wasn't made for */

@@ -14,10 +14,10 @@ static const char *const OPTIONS[] = {
     "block=4: events per block, 1 to 32",
     "depth=1: Transformer blocks of the decoder",
     "order=left: left, random or confidence: in which order a block's events are revealed",
-    "reveals=1: events that are revealed per pass of the decoder",
+    "reveals=2: events that are revealed per pass of the decoder",
     "remask=2: tries to draw anew what the merged trace never had in that order",
-    "views=2: masks per block and training step",
-    "left=50: per cent of the masks that leave the left part of a block (order=left)",
+    "views=4: masks per block and training step",
+    "left=75: per cent of the masks that leave the left part of a block (order=left)",
     "mask_min=30: lowest rate of the other masks, per cent",
     "mask_max=80: highest rate of them, per cent",
     NULL};
@@ -48,10 +48,10 @@ static enum tt_status read_settings(struct tt_masked *masked,
     size_t *ret;
   } settings[] = {{"block", 1, TT_MASKED_MAX_BLOCK, 4, &masked->block},
                   {"depth", 1, TT_MAX_LAYERS, 1, &masked->depth},
-                  {"reveals", 1, TT_MASKED_MAX_BLOCK, 1, &masked->reveals},
+                  {"reveals", 1, TT_MASKED_MAX_BLOCK, 2, &masked->reveals},
                   {"remask", 0, 64, 2, &masked->remask},
-                  {"views", 1, 16, 2, &masked->views},
-                  {"left", 0, 100, 50, &masked->left},
+                  {"views", 1, 16, 4, &masked->views},
+                  {"left", 0, 100, 75, &masked->left},
                   {"mask_min", 1, 100, 30, &masked->mask_min},
                   {"mask_max", 1, 100, 80, &masked->mask_max}};
   enum tt_status status = TT_OK;

@@ -21,8 +21,8 @@
  *
  * Loss: the absorbing diffusion's bound on -log p (Sahoo et al. 2024, MDLM): masks at a rate t, 1/t
  * per masked event, t within a narrower range than 0 to 1 (BD3-LM, section 5.2). Where the model is
- * to be sampled from left to right, a share of the masks leaves the left part of the block: those
- * are the states that the sampler asks about. */
+ * to be sampled from left to right, a share of the masks leaves the left part of the block, and the
+ * events of the sampler's next pass are learned with the priors that they will have. */
 #ifndef GENERATORS_MASKED_MASKED_H
 #define GENERATORS_MASKED_MASKED_H
 

@@ -155,7 +155,8 @@ static size_t reveal_open(struct sampler *sampler, size_t n) {
   return left;
 }
 
-/* The next block of every stream that is due. */
+/* The next block of every stream that is due. Where it isn't known who runs until the next event
+ * happens, nothing beyond that is kept. */
 static void draw_blocks(struct sampler *sampler) {
   const struct tt_masked *masked = sampler->masked;
   const size_t n = sampler->n_due, each = masked->block * masked->network.width;
@@ -176,6 +177,8 @@ static void draw_blocks(struct sampler *sampler) {
   for (size_t i = 0; i < n; i++) {
     struct unit *unit = sampler->due[i];
     unit->n = tt_masked_block_length(masked, &unit->block);
+    if (tt_decoder_open(unit->row.replica->decoder, unit->row.cpu)) /* the thread isn't known yet */
+      unit->n = 1;
     unit->at = 0;
     unit->first = NULL;
     tt_convert_to_f32(unit->decoded,

@@ -29,8 +29,10 @@ struct piece {                         /* a block of a window */
 
 struct view { /* a mask of it */
   size_t piece;
-  int32_t tokens[TT_MASKED_MAX_BLOCK];
-  float weights[TT_MASKED_MAX_BLOCK]; /* 0: nothing to be learned there */
+  bool left;                           /* the prior knows all before each place */
+  int32_t tokens[TT_MASKED_MAX_BLOCK]; /* what the decoder sees */
+  int32_t known[TT_MASKED_MAX_BLOCK];  /* what the prior knows (not left) */
+  float weights[TT_MASKED_MAX_BLOCK];  /* 0: nothing to be learned there */
 };
 
 struct batch_maker {
@@ -79,13 +81,23 @@ static void cut_window(struct batch_maker *m, size_t w) {
 
 /* ---- masks ---- */
 
-/* Only place k's event is to be learned, from those before it. */
-static void leave_left(const struct piece *piece, size_t k, int32_t mask, size_t block,
+/* A pass from left to right, as the sampler makes it: places [k, k + reveals) are to be learned
+ * from those before k, their priors from all before each. */
+static void leave_left(const struct tt_masked *masked, const struct piece *piece, size_t k,
                        float weight, struct view *view) {
-  for (size_t i = 0; i < block; i++) {
-    view->tokens[i] = i < k ? piece->tokens[i] : mask;
-    view->weights[i] = i == k ? weight : 0;
+  view->left = true;
+  for (size_t i = 0; i < masked->block; i++) {
+    view->tokens[i] = i < k ? piece->tokens[i] : (int32_t)masked->bridge.n_tokens;
+    view->weights[i] = i >= k && i < k + masked->reveals && i < piece->n ? weight : 0;
   }
+}
+
+/* One of the passes that reveal a block from left to right, at random. */
+static void leave_left_somewhere(const struct tt_masked *masked, const struct piece *piece,
+                                 struct view *view, struct tt_rng *rng) {
+  const size_t passes = (piece->n + masked->reveals - 1) / masked->reveals;
+  leave_left(masked, piece, masked->reveals * (size_t)tt_rng_below(rng, passes), (float)passes,
+             view);
 }
 
 /* What is masked after an event that ends the block, or END, is implied: it is revealed. */
@@ -119,14 +131,15 @@ static void mask_some(const struct tt_masked *masked, const struct piece *piece,
     }
   }
   imply(masked, view->tokens);
+  view->left = false;
+  memcpy(view->known, view->tokens, sizeof view->known);
   const float weight = (float)((1 - pow(1 - t, (double)known)) / t);
   for (size_t i = 0; i < masked->block; i++) {
     view->weights[i] = view->tokens[i] == mask && piece->tokens[i] != mask ? weight : 0;
     learned = learned || view->weights[i] > 0;
   }
   if (!learned) /* all that was masked is implied by the rest */
-    leave_left(piece, (size_t)tt_rng_below(rng, piece->n), mask, masked->block, (float)piece->n,
-               view);
+    leave_left_somewhere(masked, piece, view, rng);
 }
 
 static void add_training_views(struct batch_maker *m, size_t which, struct tt_rng *rng) {
@@ -136,27 +149,33 @@ static void add_training_views(struct batch_maker *m, size_t which, struct tt_rn
     struct view *view = &m->views[m->n_views++];
     view->piece = which;
     if (tt_rng_below(rng, 100) < masked->left)
-      leave_left(piece, (size_t)tt_rng_below(rng, piece->n), (int32_t)masked->bridge.n_tokens,
-                 masked->block, (float)piece->n, view);
+      leave_left_somewhere(masked, piece, view, rng);
     else
       mask_some(masked, piece, view, rng);
   }
 }
 
-/* One view for each place, in the order that the sampler has (confidence: a random one): together
- * the exact -log p of the block under that order. */
+/* Views for each pass, in the order that the sampler has (confidence: a random one): together the
+ * exact -log p of the block under that order. */
 static void add_chain(struct batch_maker *m, size_t which, struct tt_rng *rng) {
   const struct tt_masked *masked = m->fit->masked;
   const struct piece *piece = &m->pieces[which];
   const int32_t mask = (int32_t)masked->bridge.n_tokens;
-  int32_t tokens[TT_MASKED_MAX_BLOCK];
-  size_t places[TT_MASKED_MAX_BLOCK], known = 0;
+  if (masked->order == TT_MASKED_left) {
+    for (size_t k = 0; k < piece->n; k += masked->reveals) {
+      m->views[m->n_views].piece = which;
+      leave_left(masked, piece, k, 1, &m->views[m->n_views++]);
+    }
+    return;
+  }
+  int32_t tokens[TT_MASKED_MAX_BLOCK], before[TT_MASKED_MAX_BLOCK];
+  size_t places[TT_MASKED_MAX_BLOCK], known = 0, revealed = 0;
   for (size_t i = 0; i < masked->block; i++) {
     tokens[i] = mask;
     if (piece->tokens[i] != mask)
       places[known++] = i;
   }
-  for (size_t i = known; masked->order != TT_MASKED_left && i > 1; i--) {
+  for (size_t i = known; i > 1; i--) {
     const size_t other = (size_t)tt_rng_below(rng, i), place = places[i - 1];
     places[i - 1] = places[other];
     places[other] = place;
@@ -164,9 +183,13 @@ static void add_chain(struct batch_maker *m, size_t which, struct tt_rng *rng) {
   for (size_t i = 0; i < known; i++) {
     if (tokens[places[i]] != mask)
       continue;
+    if (revealed++ % masked->reveals == 0) /* a pass begins */
+      memcpy(before, tokens, sizeof before);
     struct view *view = &m->views[m->n_views++];
     view->piece = which;
-    memcpy(view->tokens, tokens, sizeof tokens);
+    view->left = false;
+    memcpy(view->tokens, before, sizeof before);
+    memcpy(view->known, tokens, sizeof tokens);
     for (size_t k = 0; k < masked->block; k++)
       view->weights[k] = k == places[i];
     tokens[places[i]] = piece->tokens[places[i]];
@@ -216,8 +239,13 @@ static void fill_target(const struct batch_maker *m, struct tt_masked_batch *b, 
                                             .thread = piece->moment.thread,
                                             .call = piece->moment.call,
                                             .cpu = piece->moment.cpu};
-  tt_masked_block_prior(masked, &site, view->tokens, row % masked->block,
-                        m->training ? (uint32_t)b->targets[i] : UINT32_MAX,
+  const size_t k = row % masked->block;
+  int32_t known[TT_MASKED_MAX_BLOCK];
+  for (size_t j = 0; j < masked->block; j++)
+    known[j] = !view->left ? view->known[j]
+               : j < k     ? piece->tokens[j]
+                           : (int32_t)masked->bridge.n_tokens;
+  tt_masked_block_prior(masked, &site, known, k, m->training ? (uint32_t)b->targets[i] : UINT32_MAX,
                         b->event_prior + i * masked->bridge.n_tokens);
 }
 
