@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Gathers OUT/TRACE/GENERATOR-SEED/report.json (experiments/traces.sh) into one CSV on stdout:
-a row a run. Fractions are fractions, times seconds, memory bytes."""
+a row a run. Fractions are fractions, times seconds, memory bytes. Where a run's arms were trained
+again (OUT/TRACE/GENERATOR-SEED.arms), those count."""
 import csv
 import json
 import pathlib
@@ -8,8 +9,10 @@ import sys
 
 out = pathlib.Path(sys.argv[1])
 rows = []
-for path in sorted(out.glob("*/*/report.json")):
+for path in sorted(out.glob("*/*-*[0-9]/report.json")):
     report = json.loads(path.read_text())
+    again = path.parent.with_name(path.parent.name + ".arms") / "report.json"
+    utility = json.loads(again.read_text() if again.exists() else path.read_text())["utility"]
     row = {"trace": path.parent.parent.name, "generator": report["generator"]["name"],
            "seed": report["seed"], "events": report["trace"]["events"],
            "event_types": report["trace"]["event_types"], "steps": report["generator"]["steps"]}
@@ -20,14 +23,14 @@ for path in sorted(out.glob("*/*/report.json")):
             row[f"{prefix}_{name}"] = distance[name]
     row["twin_events"] = report["repair"]["events"]
     row["edit_rate"] = report["repair"]["edit_rate"]
-    for arm in report["utility"]["arms"]:
+    for arm in utility["arms"]:
         if not arm["equal_steps"]:
             for name in ("macro_f1", "weighted_f1", "accuracy"):
                 row[f"{arm['name'].lower()}_{name}"] = arm[name]
             row[f"{arm['name'].lower()}_steps"] = arm["steps"]
-    row["arm_events"] = report["utility"]["arms"][0]["real_events"]
+    row["arm_events"] = utility["arms"][0]["real_events"]
     for name in ("macro_f1", "accuracy"):
-        row[f"best_counting_{name}"] = max(b[name] for b in report["utility"]["baselines"])
+        row[f"best_counting_{name}"] = max(b[name] for b in utility["baselines"])
     for fidelity in report["fidelity"]:
         prefix = "floor" if fidelity["name"] == "held-out real" else "twin"
         row[f"{prefix}_cpu_5gram_jsd"] = fidelity["ngram_cpu_jsd"][4]

@@ -7,10 +7,11 @@
 # go, OUT/TRACE/GENERATOR-SEED; those that are there already are kept, so that a stopped experiment goes
 # on where it was. Environment: GENERATORS (default "markov ddpm"), TRACETWIN (the command), JOBS (runs
 # at a time, default 1; each then has its share of the CPUs, and two single-threaded runs get more done
-# than one of two threads).
+# than one of two threads), ARMS=again (after the predictor has changed: TRTR, TSTR and COMBINED of the
+# runs that are there are trained again, into OUT/TRACE/GENERATOR-SEED.arms).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 2 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 traces=$1 out=$2 minutes=${3:-5} events=${4:-100000}
 shift $(($# < 4 ? $# : 4))
 [ $# -gt 0 ] || set -- 1
@@ -20,12 +21,26 @@ threads=$(($(nproc) / jobs))
 tracetwin=${TRACETWIN:-$here/../build/release/tracetwin}
 export out minutes events threads tracetwin
 
+train_arms_again() { # TRACE GENERATOR SEED
+  local name run report trtr=()
+  name=$(basename "$1") run=$out/$(basename "$1")/$2-$3
+  [ -e "$run/report.json" ] && [ ! -e "$run.arms" ] || return 0
+  for report in "$out/$name"/*-"$3".arms/report.json; do
+    [ ! -e "$report" ] || trtr=(--trtr "$report")
+  done
+  echo "$name $2 seed $3: arms" >&2
+  "$tracetwin" evaluate --train "$run/split/train" --val "$run/split/val" --test "$run/split/test" \
+    --synthetic "$run/twin" -o "$run.arms" --converged --seed "$3" --threads "$threads" "${trtr[@]}" -q \
+    >/dev/null
+}
+
 one_run() { # TRACE GENERATOR SEED
   local name run report trtr=()
   name=$(basename "$1") run=$out/$(basename "$1")/$2-$3
   [ -e "$run/report.json" ] && return
   mkdir -p "$out/$name"
-  for report in "$out/$name"/*-"$3"/report.json; do # TRTR doesn't depend on the generator
+  # TRTR doesn't depend on the generator
+  for report in "$out/$name"/*-"$3"/report.json "$out/$name"/*-"$3".arms/report.json; do
     [ ! -e "$report" ] || trtr=(--trtr "$report")
   done
   echo "$name $2 seed $3" >&2
@@ -36,7 +51,9 @@ one_run() { # TRACE GENERATOR SEED
   [ "$count" = "$events" ] || { echo "$run: babeltrace2 reads $count events" >&2; return 1; }
   "$tracetwin" check "$run/twin" --constraints "$run/constraints.json" --json >"$run.check.json"
 }
-export -f one_run
+export -f one_run train_arms_again
+job=one_run
+[ "${ARMS:-}" != again ] || job=train_arms_again
 
 for seed in "$@"; do
   for generator in ${GENERATORS:-markov ddpm}; do
@@ -44,5 +61,5 @@ for seed in "$@"; do
       printf '%s\0%s\0%s\0' "$trace" "$generator" "$seed"
     done
   done
-done | xargs -0 -n 3 -P "$jobs" bash -euo pipefail -c 'one_run "$@"' one_run
+done | xargs -0 -n 3 -P "$jobs" bash -euo pipefail -c '"$@"' "$job" "$job"
 "$here/table.py" "$out"

@@ -44,6 +44,7 @@ struct tt_evaluate_options {
   const char *output; /* folder: report.json, constraints.json */
   const char *channels;
   uint64_t steps; /* of the equal-steps arms; 0: as many as TRTR took to converge */
+  bool converged; /* no equal-steps arms */
   uint64_t seed;
   const char *trtr; /* an earlier report of the same real data, events and seed: its TRTR arm is
                        taken instead of training it again; or NULL */

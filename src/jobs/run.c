@@ -169,7 +169,7 @@ static enum tt_status evaluate_paths(const char *train, const char *val, const c
   struct tt_dataset *datasets[5] = {NULL};
   const char *paths[5] = {train, val, test, synthetic, raw};
   struct tt_constraints *constraints = NULL;
-  struct tt_jobs_evaluation_inputs in = {.equal_steps = alone,
+  struct tt_jobs_evaluation_inputs in = {.equal_steps = alone && !options->converged,
                                          .steps = options->steps,
                                          .seed = options->seed,
                                          .trtr = options->trtr,

@@ -33,11 +33,13 @@ done
 # TRTR of the first report serves another twin of the same data; not other events, seeds or data
 "$TRACETWIN" generate model -o other --events 1500 --seed 2 -q >/dev/null
 cp "$harness_output/stdout" first.json
-expect_exit 0 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o again --steps 3 --trtr report/report.json --json
+expect_exit 0 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o again --converged --trtr report/report.json --json
 for field in macro_f1 steps best_step test_events classes seconds; do
   [ "$(json utility.arms.0.$field)" = "$(python3 -c 'import json, sys; print(json.load(open("first.json"))["utility"]["arms"][0][sys.argv[1]])' $field)" ] || fail "TRTR has another $field"
 done
 expect_json utility.baselines.2.name='successor of 5' utility.arms.1.name=TSTR
+[ "$(grep -c '"equal_steps": false' again/report.json)" = 3 ] && ! grep -q '"equal_steps": true' again/report.json ||
+  fail "--converged has other arms"
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o bad --trtr report/report.json --seed 2
 expect_stderr "report/report.json can't give the TRTR arm" 'seed 1, not'
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/val --synthetic other -o bad --trtr report/report.json

@@ -3,11 +3,11 @@
 real_parts
 predict() { "$TRACETWIN" predict -q --val real/val --test real/test --json "$@"; }
 
-expect_exit 0 predict --train real/train --steps 60
+expect_exit 0 predict --train real/train --steps 160
 expect_stderr ''
-expect_json macro_f1 weighted_f1 accuracy top5 top10 classes steps=60 seed=1
+expect_json macro_f1 weighted_f1 accuracy top5 top10 classes steps=160 seed=1
 cp "$harness_output/stdout" scores
-# 60 steps see each event three times: little, but far more than chance (0.1 for ten of 99) knows.
+# 160 steps see each event four times: little, but far more than chance (0.1 for ten of 99) knows.
 python3 - scores <<'PYTHON'
 import json, sys
 r = json.load(open(sys.argv[1]))
@@ -25,15 +25,15 @@ expect_stdout "$(cat first)"
 expect_exit 0 predict --train real/train --steps 4 --seed 6
 ! cmp -s <(sed 's/"seed": 6/"seed": 5/' "$harness_output/stdout") first || fail "another seed, the same scores"
 # Two datasets, fewer channels, each CPU's stream.
-expect_exit 0 predict --train real/train --train real/val --channels base --stream cpu --steps 2
-expect_json steps=2 seed=1 accuracy
+expect_exit 0 predict --train real/train --train real/val --channels base --stream cpu --steps 16
+expect_json steps=16 seed=1 accuracy
 
 # The first dataset's events are the classes: a trace as LTTng calls them knows none of perf's test events, whatever follows.
 "$TRACETWIN" export real/val -o lttng --format ctf -q >/dev/null
 "$TRACETWIN" import lttng/kernel -o renamed -q >/dev/null
-expect_exit 0 predict --train renamed --train real/train --steps 2
+expect_exit 0 predict --train renamed --train real/train --steps 16
 expect_json accuracy=0 macro_f1=0 top10=0
-expect_exit 0 predict --train real/train --train renamed --steps 2
+expect_exit 0 predict --train real/train --train renamed --steps 16
 [ "$(json accuracy)" != 0 ] || fail "real first: nothing is known"
 
 expect_exit 2 predict --steps 1
