@@ -13,6 +13,8 @@ static const struct option_spec options[] = {
     OUTPUT_OPTION("DATASET", "the dataset's folder", job),
     FORCE_OPTION(job),
     REQUIRED_OPTION(COUNT, 0, "events", "N", "how many events", &job.events, "--events N"),
+    OPTION(STRING, 0, "label", "NAME", "this workload only, of those that the model was trained on",
+           &job.label),
     OPTION(LIST, 0, "amplify", "EVENT=K", "EVENT K times as likely where it may come", &amplify),
     OPTION(LIST, 0, "min-share", "EVENT=S", "EVENT as likely as a share S of all needs",
            &min_shares),

@@ -20,6 +20,10 @@ static void print(bool json) {
     break;
   }
   case TT_KIND_MODEL: {
+    struct field labels[TT_LABELS + 1];
+    for (size_t i = 0; i < info.n_workloads; i++)
+      labels[i] = (struct field)F_COUNT(info.workloads[i].label, info.workloads[i].events);
+    labels[info.n_workloads] = (struct field)F_END;
     const struct field fields[] = {F_TEXT("kind", "model"),
                                    F_TEXT("generator", info.generator),
                                    F_COUNT("parameters", info.parameters),
@@ -27,6 +31,8 @@ static void print(bool json) {
                                    F_NUMBER("loss", info.loss),
                                    F_NUMBER("val_loss", info.val_loss),
                                    F_COUNT("seed", info.seed),
+                                   info.n_workloads ? (struct field)F_OBJECT("labels", labels)
+                                                    : (struct field)F_END,
                                    F_END};
     print_fields(fields, json);
     break;

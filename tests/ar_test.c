@@ -89,8 +89,9 @@ static void state_is_followed(void **state) {
   const struct tt_train_config config = config_of(1, SMALL);
   struct tt_generator *generator = train(&config, &result);
   const struct tt_system *system = &((const struct tt_ar *)generator)->system;
-  struct tt_system_track track;
-  assert_int_equal(tt_system_track_make(system, toy, &track), TT_OK);
+  struct tt_system_source source = {0};
+  assert_int_equal(tt_system_source_open(system, toy, &source), TT_OK);
+  const struct tt_system_track track = source.track;
   const struct tt_columns *c = tt_dataset_columns(toy);
   const size_t first = 400; /* every thread has left a system call by then */
   for (size_t i = first; i < c->n; i++) {
@@ -101,7 +102,7 @@ static void state_is_followed(void **state) {
     assert_int_equal(track.busy[i], 1);
     assert_int_equal(tt_system_markov(system)->cast.threads[track.thread[i]].tid, c->tid[i]);
   }
-  tt_system_track_release(&track);
+  tt_system_source_close(&source);
   tt_generator_free(generator);
 }
 

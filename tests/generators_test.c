@@ -33,7 +33,7 @@ static void test_cast(void **state) {
   (void)state;
   struct tt_dataset *dataset = toy_dataset(20000, 1);
   struct tt_cast cast;
-  assert_int_equal(tt_cast_build(dataset, 1, &cast), TT_OK);
+  assert_int_equal(tt_cast_build(dataset, NULL, 1, &cast), TT_OK);
   assert_true(cast.switches);
   assert_int_equal(cast.n_threads, TOY_THREADS + TOY_CPUS);
   assert_int_equal(cast.events[TOY_ENTRY_READ].partner, TOY_EXIT_READ);
@@ -132,7 +132,7 @@ static void test_decoded_traces_hold_together(void **state) {
   struct tt_dataset *dataset = toy_dataset(20000, 2);
   struct tt_event *events = tt_alloc(N, sizeof *events);
   struct tt_cast cast;
-  assert_int_equal(tt_cast_build(dataset, 1, &cast), TT_OK);
+  assert_int_equal(tt_cast_build(dataset, NULL, 1, &cast), TT_OK);
   begin_under_first_names(&cast);
   for (uint64_t seed = 0; seed < 4; seed++) {
     struct tt_decoder *decoder;
@@ -186,7 +186,7 @@ static void test_wishes(void **state) {
   struct tt_dataset *dataset = toy_dataset(20000, 3);
   struct tt_cast cast;
   struct tt_decoder *decoder;
-  assert_int_equal(tt_cast_build(dataset, 1, &cast), TT_OK);
+  assert_int_equal(tt_cast_build(dataset, NULL, 1, &cast), TT_OK);
   begin_under_first_names(&cast);
   assert_int_equal(tt_decoder_new(&cast, 5, &decoder), TT_OK);
   /* no hint at first: who ran first there */
@@ -262,7 +262,7 @@ static void test_merge(void **state) {
   static struct collected to;
   struct tt_dataset *dataset = toy_dataset(5000, 4);
   struct tt_cast cast;
-  assert_int_equal(tt_cast_build(dataset, 1, &cast), TT_OK);
+  assert_int_equal(tt_cast_build(dataset, NULL, 1, &cast), TT_OK);
   const struct tt_event_sink sink = {collect, &to};
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
     struct counting_source user = {.begin = {0, 5, 0}};

@@ -367,7 +367,7 @@ static void test_twin(void **state) {
   assert_true(twin_same(from_file.events, twin.events, N));
 
   struct tt_dataset_meta meta;
-  assert_int_equal(tt_generator_meta(loaded, path, N, 5, &meta), TT_OK);
+  assert_int_equal(tt_generator_meta(loaded, path, NULL, N, 5, &meta), TT_OK);
   assert_true(meta.synthetic && meta.seed == 5 && meta.events.n == TOY_EVENTS);
   assert_string_equal(meta.comms.names[9], "swapper/2");
   tt_dataset_meta_release(&meta);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tracetwin/generator.h>
 #include <tracetwin/progress.h>
 #include <tracetwin/status.h>
 
@@ -46,6 +47,11 @@ struct tt_path_info {
   char generator[32];
   uint64_t parameters, steps, seed;
   double loss, val_loss; /* NaN: none */
+  struct tt_workload_info {
+    char label[96];
+    uint64_t events;      /* of the training */
+  } workloads[TT_LABELS]; /* that it tells apart */
+  size_t n_workloads;
   /* TT_KIND_CONSTRAINTS */
   uint64_t transitions, event_types, events;
 };

@@ -46,6 +46,9 @@ TT_API enum tt_status tt_job_train(const struct tt_train_options *options,
 struct tt_generate_options {
   const char *model, *output;
   uint64_t events, seed;
+  /* The workload to be made (label of an import); NULL: all that the model tells apart, one after
+   * the other, in their shares of its training events. TT_USAGE where the model doesn't know it. */
+  const char *label;
   /* Rare events: "EVENT=K" makes EVENT K times as likely, against the others, wherever it may come;
    * "EVENT=S" of min_shares finds by trial twins how likely it must be for a share of S of all
    * events, and fails where that can't be had. At most TT_BOOSTS of both. Only generators that draw
@@ -58,6 +61,7 @@ struct tt_generate_options {
 };
 
 #define TT_BOOSTS 64
+#define TT_LABELS 512 /* workloads that a model tells apart, at most */
 
 struct tt_generate_summary {
   uint64_t events, seed;

@@ -111,6 +111,7 @@ static uint32_t comm_place(const struct tt_cast_thread *thread, uint32_t comm) {
 
 struct learner {
   const struct tt_dataset *dataset;
+  const struct tt_row_set *rows;
   const struct tt_columns *columns;
   struct tt_cast *cast;
   size_t threads_capacity;
@@ -144,7 +145,7 @@ static enum tt_status add_ret(struct learner *learner, uint16_t id, int64_t ret)
 }
 
 /* A pass over the rows is at row i. */
-static void pass_row(const struct learner *learner, size_t i) {
+static void pass_row(const struct learner *learner, uint64_t i) {
   if (i > 0 && i % BLOCK == 0)
     tt_dataset_done_with(learner->dataset, i - BLOCK, BLOCK);
 }
@@ -153,7 +154,9 @@ static void pass_row(const struct learner *learner, size_t i) {
 static enum tt_status meet(struct learner *learner) {
   const struct tt_columns *c = learner->columns;
   struct tt_cast *cast = learner->cast;
-  for (size_t i = 0; i < c->n; i++) {
+  size_t at;
+  for (uint64_t i = tt_row_set_first(learner->rows, &at); i != TT_ROW_NONE;
+       i = tt_row_set_after(learner->rows, &at, i)) {
     pass_row(learner, i);
     uint16_t cpu = c->cpu[i], event = c->event[i];
     uint32_t last = learner->on_cpu[cpu], thread = last;
@@ -189,7 +192,9 @@ static void follow_names(struct learner *learner) {
   const struct tt_cast *cast = learner->cast;
   for (size_t i = 0; i < cast->n_cpus; i++)
     learner->on_cpu[i] = TT_THREAD_ANY;
-  for (size_t i = 0; i < c->n; i++) {
+  size_t at;
+  for (uint64_t i = tt_row_set_first(learner->rows, &at); i != TT_ROW_NONE;
+       i = tt_row_set_after(learner->rows, &at, i)) {
     pass_row(learner, i);
     uint16_t cpu = c->cpu[i];
     uint32_t thread = learner->on_cpu[cpu];
@@ -216,10 +221,17 @@ static int compare_int64(const void *left, const void *right) {
   return a < b ? -1 : a > b;
 }
 
-enum tt_status tt_cast_build(const struct tt_dataset *train, uint64_t seed, struct tt_cast *ret) {
+enum tt_status tt_cast_build(const struct tt_dataset *train, const struct tt_row_set *rows,
+                             uint64_t seed, struct tt_cast *ret) {
   const struct tt_names *names = &tt_dataset_meta(train)->events;
+  const uint64_t n = tt_dataset_columns(train)->n;
+  struct tt_row_range range = {0, n};
+  const struct tt_row_set all = {&range, n > 0, n};
   struct tt_cast cast = {0};
-  struct learner learner = {.dataset = train, .columns = tt_dataset_columns(train), .cast = &cast};
+  struct learner learner = {.dataset = train,
+                            .rows = rows ? rows : &all,
+                            .columns = tt_dataset_columns(train),
+                            .cast = &cast};
   tt_rng_init(&learner.rng, seed, UINT64_C(0xca57));
   enum tt_status status = allocate(&cast, names->n, tt_dataset_cpu_limit(train));
   if (status == TT_OK)

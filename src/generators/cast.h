@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "dataset/dataset.h"
+#include "dataset/workloads.h"
 #include "generators/map.h"
 #include "trace/event.h"
 
@@ -51,8 +52,9 @@ struct tt_cast {
   struct tt_map index;            /* of threads, for tt_cast_find */
 };
 
-/* seed: for the samples of return values. */
-enum tt_status tt_cast_build(const struct tt_dataset *train, uint64_t seed, struct tt_cast *ret);
+/* Of these rows of the dataset (NULL: all). seed: for the samples of return values. */
+enum tt_status tt_cast_build(const struct tt_dataset *train, const struct tt_row_set *rows,
+                             uint64_t seed, struct tt_cast *ret);
 void tt_cast_release(struct tt_cast *cast);
 /* The index of the thread that a row with this tid and cpu belongs to; TT_THREAD_ANY when the cast
  * doesn't have it. */

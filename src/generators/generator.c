@@ -53,6 +53,31 @@ static bool has_option(const struct tt_generator_ops *ops, const char *name) {
   return false;
 }
 
+/* Whether labels are there to be told apart. */
+static bool are_labels(const struct tt_train_config *config, const struct tt_workloads *train) {
+  return !config->label && !config->pooled && (train->labels.n > 1 || *train->labels.names[0]);
+}
+
+/* Validation data are of workloads that are learned. */
+static enum tt_status check_labels(const struct tt_train_config *config) {
+  struct tt_workloads train = {0}, val = {0};
+  enum tt_status status = tt_workloads_find(config->train, &train);
+  if (status == TT_OK && config->val)
+    status = tt_workloads_find(config->val, &val);
+  if (status == TT_OK && are_labels(config, &train) && train.labels.n > TT_LABELS)
+    status = tt_fail(TT_USAGE, "%s has %zu workload labels: more than %d",
+                     tt_dataset_path(config->train), train.labels.n, TT_LABELS);
+  for (size_t i = 0;
+       status == TT_OK && train.labels.n > 1 && are_labels(config, &train) && i < val.labels.n; i++)
+    if (tt_names_find(&train.labels, val.labels.names[i]) == TT_NAME_NONE)
+      status = tt_fail(TT_BAD_INPUT, "%s has events of the workload '%s', which %s does not have",
+                       tt_dataset_path(config->val), val.labels.names[i],
+                       tt_dataset_path(config->train));
+  tt_workloads_release(&train);
+  tt_workloads_release(&val);
+  return status;
+}
+
 enum tt_status tt_generator_train(const char *name, const struct tt_train_config *config,
                                   struct tt_train_result *result, struct tt_generator **ret) {
   const struct tt_generator_ops *ops = tt_generator_find(name);
@@ -75,12 +100,30 @@ enum tt_status tt_generator_train(const char *name, const struct tt_train_config
   }
   struct tt_train_result log = {.loss = NAN, .val_loss = NAN};
   struct tt_generator *generator;
-  enum tt_status status = ops->train(config, &log, &generator);
+  enum tt_status status = ops->labels ? check_labels(config) : TT_OK;
+  if (status == TT_OK)
+    status = ops->train(config, &log, &generator);
   if (status != TT_OK)
     return tt_fail(status, "while training %s on %s", name, tt_dataset_path(config->train));
   generator->training = log;
   *result = log;
   *ret = generator;
+  return TT_OK;
+}
+
+static enum tt_status copy_labels(struct tt_generator *generator,
+                                  const struct tt_train_config *config) {
+  struct tt_workloads train;
+  enum tt_status status = tt_workloads_find(config->train, &train);
+  if (status != TT_OK)
+    return status;
+  if (are_labels(config, &train)) { /* moved */
+    generator->labels = train.labels;
+    generator->label_events = train.events;
+    tt_names_init(&train.labels);
+    train.events = NULL;
+  }
+  tt_workloads_release(&train);
   return TT_OK;
 }
 
@@ -91,12 +134,15 @@ enum tt_status tt_generator_init(struct tt_generator *generator, const struct tt
   memset(generator, 0, sizeof *generator);
   tt_names_init(&generator->events);
   tt_names_init(&generator->comms);
+  tt_names_init(&generator->labels);
   for (size_t i = 0; i < meta->events.n; i++)
     if (tt_names_add(&generator->events, meta->events.names[i]) == TT_NAME_NONE)
       goto no_memory;
   for (size_t i = 0; i < meta->comms.n; i++)
     if (tt_names_add(&generator->comms, meta->comms.names[i]) == TT_NAME_NONE)
       goto no_memory;
+  if (ops->labels && copy_labels(generator, config) != TT_OK)
+    goto no_memory;
   generator->ops = ops;
   generator->clock_origin_ns = meta->clock_origin_ns;
   generator->begin_ns = columns->n > 0 ? columns->ts[0] : 0;
@@ -116,13 +162,19 @@ void tt_generator_adopt(struct tt_generator *to, struct tt_generator *from) {
   *to = *from;
   tt_names_init(&from->events);
   tt_names_init(&from->comms);
+  tt_names_init(&from->labels);
+  from->label_events = NULL;
 }
 
 void tt_generator_release_common(struct tt_generator *generator) {
   tt_names_release(&generator->events);
   tt_names_release(&generator->comms);
+  tt_names_release(&generator->labels);
+  tt_free(generator->label_events);
   tt_names_init(&generator->events);
   tt_names_init(&generator->comms);
+  tt_names_init(&generator->labels);
+  generator->label_events = NULL;
 }
 
 void tt_generator_free(struct tt_generator *generator) {
@@ -200,7 +252,13 @@ enum tt_status tt_generator_generate(const struct tt_generator *generator,
   struct tt_event_sink wrapped = {checked_write, &checked};
   if (config->boost && !generator->ops->successors)
     return tt_fail(TT_USAGE, "the generator %s cannot make events likelier", generator->ops->name);
-  enum tt_status status = generator->ops->generate(generator, config, &wrapped);
+  enum tt_status status = tt_generator_check_label(generator, config->label);
+  if (status != TT_OK)
+    return status;
+  if (tt_generator_parts(generator, config->label) > 1)
+    status = tt_generator_generate_parts(generator, config, &wrapped);
+  else
+    status = generator->ops->generate(generator, config, &wrapped);
   if (status != TT_OK)
     return tt_fail(status, "while generating with %s", generator->ops->name);
   TT_ASSERT(checked.left == 0);
@@ -208,7 +266,8 @@ enum tt_status tt_generator_generate(const struct tt_generator *generator,
 }
 
 enum tt_status tt_generator_meta(const struct tt_generator *generator, const char *model_path,
-                                 uint64_t events, uint64_t seed, struct tt_dataset_meta *ret) {
+                                 const char *label, uint64_t events, uint64_t seed,
+                                 struct tt_dataset_meta *ret) {
   struct tt_dataset_meta meta;
   tt_dataset_meta_init(&meta);
   meta.clock_origin_ns = generator->clock_origin_ns;
@@ -221,8 +280,14 @@ enum tt_status tt_generator_meta(const struct tt_generator *generator, const cha
   for (size_t i = 0; i < generator->comms.n && status == TT_OK; i++)
     if (tt_names_add(&meta.comms, generator->comms.names[i]) == TT_NAME_NONE)
       status = tt_fail(TT_NO_MEMORY, "copying command names");
-  if (status == TT_OK)
-    status = tt_dataset_meta_add_source(&meta, model_path, "synthetic", "", "", 0, events);
+  uint64_t first = 0;
+  for (size_t i = 0; i < tt_generator_parts(generator, label) && status == TT_OK; i++) {
+    const struct tt_generator_part part = tt_generator_part(generator, label, events, i);
+    if (part.events > 0 || tt_generator_parts(generator, label) == 1)
+      status = tt_dataset_meta_add_source(&meta, model_path, "synthetic", "", part.label, first,
+                                          part.events);
+    first += part.events;
+  }
   if (status != TT_OK) {
     tt_dataset_meta_release(&meta);
     return status;
@@ -245,6 +310,45 @@ static json_t *training_to_json(const struct tt_train_result *training) {
                    "val_loss", real_to_json(training->val_loss));
 }
 
+/* [[label, events], ...]; NULL when memory is short. */
+static json_t *labels_to_json(const struct tt_generator *generator) {
+  json_t *labels = json_array();
+  int failed = !labels;
+  for (size_t i = 0; i < generator->labels.n; i++)
+    failed |= json_array_append_new(labels, json_pack("[s, I]", generator->labels.names[i],
+                                                      (json_int_t)generator->label_events[i]));
+  if (!failed)
+    return labels;
+  json_decref(labels);
+  return NULL;
+}
+
+static enum tt_status labels_from_json(const json_t *model, struct tt_generator *generator) {
+  const json_t *labels;
+  uint64_t all = 0;
+  if (!generator->ops->labels || !json_object_get(model, "labels"))
+    return TT_OK;
+  enum tt_status status = tt_json_get_array(model, "labels", TT_LABELS, &labels);
+  if (status != TT_OK)
+    return status;
+  const size_t n = json_array_size(labels);
+  generator->label_events = tt_alloc(n, sizeof *generator->label_events);
+  if (!generator->label_events)
+    return tt_fail(TT_NO_MEMORY, "%zu labels", n);
+  for (size_t i = 0; i < n; i++) {
+    const char *name;
+    json_int_t events;
+    if (json_unpack(json_array_get(labels, i), "[s, I!]", &name, &events) != 0 || events < 1 ||
+        tt_names_find(&generator->labels, name) != TT_NAME_NONE ||
+        __builtin_add_overflow(all, (uint64_t)events, &all))
+      return tt_fail(TT_BAD_INPUT, "\"labels\"[%zu] is not [label, events], or there twice", i);
+    if (tt_names_add(&generator->labels, name) == TT_NAME_NONE)
+      return tt_fail(TT_NO_MEMORY, "%zu labels", n);
+    generator->label_events[i] = (uint64_t)events;
+  }
+  return TT_OK;
+}
+
 /* NULL when memory is short. */
 static json_t *common_to_json(const struct tt_generator *generator) {
   return json_pack(
@@ -263,7 +367,8 @@ enum tt_status tt_generator_save(const struct tt_generator *generator, const cha
   char *file = NULL, *text = NULL;
   json_t *model = common_to_json(generator);
   enum tt_status status;
-  if (!model) {
+  if (!model || (generator->labels.n > 0 &&
+                 json_object_set_new(model, "labels", labels_to_json(generator)) != 0)) {
     status = tt_fail(TT_NO_MEMORY, "describing the model");
     goto cleanup;
   }
@@ -345,7 +450,7 @@ static enum tt_status common_from_json(const json_t *model, struct tt_generator 
   generator->context = (size_t)context;
   generator->channels = (unsigned)channels;
   generator->cpu_limit = (size_t)cpus;
-  return TT_OK;
+  return labels_from_json(model, generator);
 }
 
 enum tt_status tt_generator_load(const char *path, struct tt_generator **ret) {
@@ -356,6 +461,7 @@ enum tt_status tt_generator_load(const char *path, struct tt_generator **ret) {
   size_t size;
   tt_names_init(&common.events);
   tt_names_init(&common.comms);
+  tt_names_init(&common.labels);
   enum tt_status status;
   char *file = tt_format("%s/model.json", path);
   if (!file)

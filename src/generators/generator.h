@@ -5,6 +5,9 @@
  *                            this file, plus what the generator itself puts beside
  *   MODEL/model.safetensors  the generator's numbers
  *
+ * A dataset's workload labels: generators with ops->labels learn each workload apart and make twins
+ * of one of them or of all; the others take all rows for one.
+ *
  * Thread safety: a trained or loaded generator is immutable while generating; any number of threads
  * may generate from it at once. */
 #ifndef GENERATORS_GENERATOR_H
@@ -19,7 +22,9 @@
 #include "base/status.h"
 #include "dataset/dataset.h"
 #include "dataset/streams.h"
+#include "dataset/workloads.h"
 #include "generators/tally.h"
+#include "tracetwin/generator.h"
 #include "tracetwin/progress.h"
 
 struct tt_train_option { /* a setting of one generator only: --set NAME=VALUE */
@@ -41,6 +46,10 @@ struct tt_train_config {
   const struct tt_progress *progress;
   const char *checkpoint; /* folder for checkpoints; NULL: none */
   bool resume;            /* go on from `checkpoint` where it is there */
+  /* Only rows of this workload label; NULL: all, and a generator with ops->labels tells them apart
+   * unless they are `pooled`. */
+  const char *label;
+  bool pooled;
   const struct tt_train_option *options;
   size_t n_options;
 };
@@ -58,8 +67,12 @@ struct tt_generate_config {
   uint64_t seed;
   int threads; /* 0: all of OpenMP's */
   const struct tt_progress *progress;
-  /* [events] how many times as likely each event shall be, against the others, wherever it may come
-   * (> 0); NULL: as learned. TT_USAGE where the generator has no `successors`. */
+  /* The workload to be made; NULL: all of them, each in its share of the training events, one after
+   * the other. TT_USAGE where the generator doesn't know it. */
+  const char *label;
+  /* [tt_generator_parts, events] how many times as likely each event shall be, against the others,
+   * wherever it may come (> 0); NULL: as learned. TT_USAGE where the generator has no `successors`.
+   */
   const float *boost;
 };
 
@@ -79,6 +92,10 @@ struct tt_generator {
   int64_t clock_origin_ns;       /* of the training dataset */
   int64_t begin_ns;              /* ts of its first event: twins begin there */
   size_t cpu_limit;              /* its highest CPU number + 1 */
+  /* Workload labels that it tells apart, in order of first appearance ("": of sources without one),
+   * and the training events of each; none where no source had a label. */
+  struct tt_names labels;
+  uint64_t *label_events; /* [labels.n] */
   enum tt_stream_kind stream;
   size_t context;
   unsigned channels;
@@ -89,15 +106,19 @@ struct tt_generator {
 struct tt_generator_ops {
   const char *name;    /* "markov", "ddpm", ... */
   const char *summary; /* one line for --help and docs */
-  /* What followed the event on the same CPU in training (or in the merged stream, where that is
-   * what is generated); NULL: it doesn't heed tt_generate_config.boost. */
-  struct tt_tally_row (*successors)(const struct tt_generator *generator, uint16_t event);
+  bool labels;         /* it learns workloads apart: see tt_generator.labels */
+  /* What followed the event on the same CPU (or in the merged stream, where that is what is
+   * generated) in training events of one label (0 where there are none); NULL: it doesn't heed
+   * tt_generate_config.boost. */
+  struct tt_tally_row (*successors)(const struct tt_generator *generator, size_t label,
+                                    uint16_t event);
   const char *const
       *options; /* "NAME=DEFAULT: what it does", NULL-terminated; other names are TT_USAGE */
   /* Calls tt_generator_init() on its own allocation, learns, stores it in *ret. On TT_INTERRUPTED a
    * checkpoint was written if there is a folder for it. */
   enum tt_status (*train)(const struct tt_train_config *config, struct tt_train_result *result,
                           struct tt_generator **ret);
+  /* config->label is one of the generator's, or NULL where it has at most one. */
   enum tt_status (*generate)(const struct tt_generator *generator,
                              const struct tt_generate_config *config,
                              const struct tt_event_sink *sink);
@@ -129,18 +150,49 @@ enum tt_status tt_generator_save(const struct tt_generator *generator, const cha
 /* Opens any model folder: reads model.json, dispatches on its "generator". */
 enum tt_status tt_generator_load(const char *path, struct tt_generator **ret);
 void tt_generator_free(struct tt_generator *generator); /* accepts NULL */
-/* The meta of a twin: dictionaries, clock, one source {path, "synthetic"}; release with
+/* A twin is made in parts: of one label each where the generator has several and none is asked for,
+ * else a single one. Label and events of each (some may be 0): by the shares of the training
+ * events. */
+size_t tt_generator_parts(const struct tt_generator *generator, const char *label);
+struct tt_generator_part {
+  const char *label; /* "": none */
+  size_t which;      /* of the generator's labels, 0 where it has none */
+  uint64_t events;
+};
+struct tt_generator_part tt_generator_part(const struct tt_generator *generator, const char *label,
+                                           uint64_t events, size_t part);
+/* Generates each part with ops->generate: what tt_generator_generate does of several. */
+enum tt_status tt_generator_generate_parts(const struct tt_generator *generator,
+                                           const struct tt_generate_config *config,
+                                           const struct tt_event_sink *sink);
+/* TT_USAGE unless the generator makes twins of this workload (NULL: of all that it knows). */
+enum tt_status tt_generator_check_label(const struct tt_generator *generator, const char *label);
+/* The meta of a twin: dictionaries, clock, a source {path, "synthetic"} of each part; release with
  * tt_dataset_meta_release. */
 enum tt_status tt_generator_meta(const struct tt_generator *generator, const char *model_path,
-                                 uint64_t events, uint64_t seed, struct tt_dataset_meta *ret);
+                                 const char *label, uint64_t events, uint64_t seed,
+                                 struct tt_dataset_meta *ret);
 
 /* ---- for generators ---- */
-/* Fills the common part from the training configuration (dictionaries are copied). */
+/* Fills the common part from the training configuration (dictionaries are copied; labels where
+ * ops->labels). */
 enum tt_status tt_generator_init(struct tt_generator *generator, const struct tt_generator_ops *ops,
                                  const struct tt_train_config *config);
 /* Moves the common part from `from` (left empty) to `to`. */
 void tt_generator_adopt(struct tt_generator *to, struct tt_generator *from);
 void tt_generator_release_common(struct tt_generator *generator);
+/* Of model folders: where a workload's own things are, by the number of its label. */
+#define TT_WORKLOAD_FOLDER "workload-%zu"
+/* How many workloads are to be learned apart: 0, or at least 2. */
+static inline size_t tt_generator_workloads(const struct tt_generator *generator) {
+  return generator->labels.n > 1 ? generator->labels.n : 0;
+}
+/* Which of the generator's labels is generated; 0 where there is nothing to choose from. */
+static inline size_t tt_generator_which(const struct tt_generator *generator,
+                                        const struct tt_generate_config *config) {
+  return config->label && generator->labels.n > 1 ? tt_names_find(&generator->labels, config->label)
+                                                  : 0;
+}
 /* The value of an option, or `fallback` when it wasn't given; out of [low, high] is TT_USAGE. */
 const char *tt_train_option_text(const struct tt_train_config *config, const char *name,
                                  const char *fallback);

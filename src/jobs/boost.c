@@ -58,7 +58,9 @@ enum tt_status tt_boost_parse(const struct tt_generate_options *options,
   *ret = (struct tt_boost){0};
   if (options->n_amplify + options->n_min_shares == 0)
     return TT_OK;
-  ret->factors = tt_alloc(events, sizeof *ret->factors);
+  ret->label = options->label;
+  ret->n_parts = tt_generator_parts(generator, options->label);
+  ret->factors = tt_calloc(ret->n_parts, events * sizeof *ret->factors);
   ret->counts = tt_calloc(events, sizeof *ret->counts);
   if (!ret->factors || !ret->counts)
     return tt_fail(TT_NO_MEMORY, "out of memory");
@@ -96,12 +98,12 @@ void tt_boost_count(struct tt_boost *boost, const struct tt_event *events, size_
 
 /* One step of the power method: to = P K from, made to have 1 as its largest; returns the largest
  * change. */
-static double step(const struct tt_generator *generator, const double *weights, const double *from,
-                   double *to) {
+static double step(const struct tt_generator *generator, size_t label, const double *weights,
+                   const double *from, double *to) {
   const size_t n = generator->events.n;
   double most = 0, change = 0;
   for (size_t i = 0; i < n; i++) {
-    const struct tt_tally_row row = generator->ops->successors(generator, (uint16_t)i);
+    const struct tt_tally_row row = generator->ops->successors(generator, label, (uint16_t)i);
     double sum = 0;
     for (size_t k = 0; k < row.n; k++)
       sum += (double)tt_tally_at(&row, k) * weights[row.values[k]] * from[row.values[k]];
@@ -115,8 +117,10 @@ static double step(const struct tt_generator *generator, const double *weights, 
   return change;
 }
 
-/* The factors of all events from those that are wished for. */
-static enum tt_status tilt(struct tt_boost *boost, const struct tt_generator *generator) {
+/* The factors of all events in a part, from those that are wished for. */
+static enum tt_status tilt_part(const struct tt_boost *boost, const struct tt_generator *generator,
+                                size_t part) {
+  const size_t label = tt_generator_part(generator, boost->label, 0, part).which;
   const size_t n = generator->events.n;
   double *weights = tt_alloc(n, sizeof *weights), *r = tt_alloc(n, sizeof *r),
          *next = tt_alloc(n, sizeof *next);
@@ -127,7 +131,7 @@ static enum tt_status tilt(struct tt_boost *boost, const struct tt_generator *ge
   for (size_t i = 0; i < boost->n && status == TT_OK; i++)
     weights[boost->wishes[i].event] = boost->wishes[i].factor;
   for (int k = 0; k < POWER_STEPS && status == TT_OK; k++) {
-    double change = step(generator, weights, r, next);
+    double change = step(generator, label, weights, r, next);
     for (size_t i = 0; i < n; i++) /* the mean of both: a chain with a period converges too */
       r[i] = (r[i] + next[i]) / 2;
     if (change < 1e-9)
@@ -137,10 +141,17 @@ static enum tt_status tilt(struct tt_boost *boost, const struct tt_generator *ge
   for (size_t i = 0; i < n && status == TT_OK; i++)
     most = fmax(most, weights[i] * r[i]);
   for (size_t i = 0; i < n && status == TT_OK; i++) /* what leads nowhere stays possible */
-    boost->factors[i] = (float)fmax(weights[i] * r[i] / most, 1e-30);
+    boost->factors[part * n + i] = (float)fmax(weights[i] * r[i] / most, 1e-30);
   tt_free(weights);
   tt_free(r);
   tt_free(next);
+  return status;
+}
+
+static enum tt_status tilt(struct tt_boost *boost, const struct tt_generator *generator) {
+  enum tt_status status = TT_OK;
+  for (size_t part = 0; part < boost->n_parts && status == TT_OK; part++)
+    status = tilt_part(boost, generator, part);
   return status;
 }
 

@@ -23,7 +23,11 @@ struct tt_boost {
     double factor;    /* K */
     double low, high; /* by_share: K was tried and too low, and more than enough; 0: none yet */
   } wishes[TT_BOOSTS];
-  float *factors;   /* [events] of the generator, K r made to have 1 as its largest; NULL: none */
+  size_t n_parts; /* of the twin: tt_generator_parts */
+  const char *label;
+  /* [n_parts, events] of the generator, K r of the part's label made to have 1 as its largest;
+   * NULL: none */
+  float *factors;
   uint64_t *counts; /* [events] of what tt_boost_count saw */
 };
 

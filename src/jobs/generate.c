@@ -147,10 +147,14 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
   enum tt_status status = tt_generator_load(options->model, &generator);
   if (status != TT_OK)
     goto cleanup;
+  status = tt_generator_check_label(generator, options->label);
+  if (status != TT_OK)
+    goto cleanup;
   status = tt_boost_parse(options, generator, &twin.boost);
   if (status != TT_OK)
     goto cleanup;
-  status = tt_generator_meta(generator, options->model, options->events, options->seed, &meta);
+  status = tt_generator_meta(generator, options->model, options->label, options->events,
+                             options->seed, &meta);
   if (status != TT_OK)
     goto cleanup;
   status = tt_dataset_writer_begin(options->output, options->overwrite, &twin.writer);
@@ -160,6 +164,7 @@ enum tt_status tt_job_generate(const struct tt_generate_options *options,
                                             .seed = options->seed,
                                             .threads = (int)options->threads,
                                             .progress = &options->progress,
+                                            .label = options->label,
                                             .boost = twin.boost.factors};
   const struct tt_event_sink sink = {append, &twin};
   status = tt_boost_fit(&twin.boost, generator, &config);

@@ -40,6 +40,12 @@ static enum tt_status model_info(const char *path, struct tt_path_info *ret) {
                                .loss = generator->training.loss,
                                .val_loss = generator->training.val_loss};
   snprintf(ret->generator, sizeof ret->generator, "%s", generator->ops->name);
+  for (; ret->n_workloads < generator->labels.n; ret->n_workloads++) {
+    struct tt_workload_info *workload = &ret->workloads[ret->n_workloads];
+    snprintf(workload->label, sizeof workload->label, "%s",
+             generator->labels.names[ret->n_workloads]);
+    workload->events = generator->label_events[ret->n_workloads];
+  }
   tt_generator_free(generator);
   return TT_OK;
 }

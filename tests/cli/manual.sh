@@ -9,7 +9,7 @@ expect_stdout '12 commands agree'
 sed '/^\.TP$/{N;/--gap N/d}' "$manual" >missing.1
 expect_exit 1 compare missing.1
 expect_stdout "split: '--gap N' is not in the manual"
-sed 's/^\.B --label NAME$/.B --label TEXT/' "$manual" >renamed.1
+sed '0,/^\.B --label NAME$/s//.B --label TEXT/' "$manual" >renamed.1
 expect_exit 1 compare renamed.1
 expect_stdout "import: '--label NAME' is not in the manual
 import: '--label TEXT' is in the manual only"

@@ -75,6 +75,8 @@ const struct tt_generator_ops tt_ar_ops = {
     .name = "ar",
     .summary =
         "autoregressive Transformer per CPU, on top of markov's n-gram and the kernel's state",
+    .labels = true,
+    .successors = tt_system_label_successors,
     .options = OPTIONS,
     .train = ar_train,
     .generate = tt_ar_generate,

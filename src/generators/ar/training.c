@@ -48,7 +48,7 @@ static void free_buffers(struct tt_ar_batch *b) {
 static void make_row(const struct fit *fit, const struct tt_system_source *source, size_t w,
                      size_t i, const uint64_t *rows, const struct tt_channels *channels,
                      const struct tt_markov_history *history, bool leave_out) {
-  const struct tt_system *system = &fit->ar->system;
+  const struct tt_system *system = tt_system_of_row(source, rows[i]);
   const struct tt_ar_batch *b = &fit->batch;
   const struct tt_columns *c = tt_dataset_columns(source->dataset);
   const struct tt_markov *markov = tt_system_markov(system);
@@ -144,7 +144,7 @@ enum tt_status tt_ar_fit(struct tt_ar *ar, const struct tt_train_config *config,
   if (status == TT_OK && config->val)
     status = tt_system_source_open(&ar->system, config->val, &fit.val);
   if (status == TT_OK)
-    status = tt_system_keep_starts(&ar->system, config->train, &fit.train.track);
+    status = tt_system_keep_starts(&ar->system, &fit.train);
   if (status == TT_OK)
     status = tt_system_window_size(&fit.train, ar->network.window, &fit.batch.length,
                                    &fit.batch.windows);

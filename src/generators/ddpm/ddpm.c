@@ -190,7 +190,7 @@ static enum tt_status ddpm_train(const struct tt_train_config *given,
   if (status == TT_OK)
     status = tt_vocabulary_learn(&config.train, 1, &options, &ddpm->vocabulary);
   if (status == TT_OK)
-    status = tt_cast_build(config.train, config.seed, &ddpm->cast);
+    status = tt_cast_build(config.train, NULL, config.seed, &ddpm->cast);
   if (status == TT_OK)
     status = learn_marginals(ddpm, config.train);
   if (status == TT_OK) {

@@ -64,24 +64,13 @@ enum tt_status tt_gan_save(const struct tt_generator *generator, const char *fol
   return status;
 }
 
-static bool same_names(const struct tt_names *a, const struct tt_names *b) {
-  for (size_t i = 0; a->n == b->n && i < a->n; i++)
-    if (strcmp(a->names[i], b->names[i]) != 0)
-      return false;
-  return a->n == b->n;
-}
-
 static enum tt_status load_attributes(struct tt_gan *gan, const char *folder) {
   char *path = tt_format("%s/" ATTRIBUTES, folder);
   enum tt_status status = path ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
   if (status == TT_OK)
     status = tt_generator_load(path, &gan->attributes);
-  if (status == TT_OK) {
-    const struct tt_generator *a = gan->attributes, *b = &gan->base;
-    if (a->ops != &tt_markov_ops || a->stream != b->stream || a->cpu_limit != b->cpu_limit ||
-        !same_names(&a->events, &b->events) || !same_names(&a->comms, &b->comms))
-      status = tt_fail(TT_BAD_INPUT, "%s: not the counts of this model", path);
-  }
+  if (status == TT_OK && !tt_markov_is_part(gan->attributes, &gan->base))
+    status = tt_fail(TT_BAD_INPUT, "%s: not the counts of this model", path);
   tt_free(path);
   return status;
 }

@@ -140,6 +140,7 @@ static enum tt_status count_attributes(struct tt_gan *gan, const struct tt_train
   counting.val = NULL;
   counting.backbone = counting.checkpoint = NULL;
   counting.resume = false;
+  counting.pooled = true;
   counting.options = plain;
   counting.n_options = sizeof plain / sizeof *plain;
   return tt_generator_train("markov", &counting, &result, &gan->attributes);

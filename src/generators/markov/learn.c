@@ -103,8 +103,7 @@ void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_histo
     tt_ngram_rows(&markov->common, &common, 0, ret);
 }
 
-struct tt_tally_row tt_markov_successors(const struct tt_generator *generator, uint16_t event) {
-  const struct tt_markov *markov = (const struct tt_markov *)generator;
+struct tt_tally_row tt_markov_successors(const struct tt_markov *markov, uint16_t event) {
   const struct tt_ngram_context context = {.symbols = {event}, .n = 1};
   struct tt_ngram_rows rows = {.n = 0};
   tt_ngram_rows(&markov->common, &context, 1, &rows);
@@ -225,12 +224,16 @@ static void report(const struct tt_progress *progress, uint64_t done, uint64_t t
 enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_config *config) {
   struct learner learner = {
       .markov = markov, .dataset = config->train, .columns = tt_dataset_columns(config->train)};
-  size_t n = learner.columns->n;
+  struct tt_row_set rows;
+  enum tt_status status = tt_row_set_of(config->train, config->label, &rows);
+  if (status != TT_OK)
+    return status;
+  uint64_t done = 0;
   tt_rng_init(&learner.rng, config->seed, UINT64_C(0x57a7));
   tt_delays_init(&markov->delays, config->seed, MAX_DELAY_KEYS);
   markov->turns.max_pairs = markov->rets.max_pairs = MAX_PAIRS;
   markov->n_streams = markov->base.stream == TT_STREAM_MERGED ? 1 : markov->base.cpu_limit;
-  enum tt_status status = tt_cast_build(config->train, config->seed, &markov->cast);
+  status = tt_cast_build(config->train, &rows, config->seed, &markov->cast);
   if (status == TT_OK && markov->cast.n_threads >= TT_MARKOV_IDLE)
     status = tt_fail(TT_BAD_INPUT, "%zu threads are too many", markov->cast.n_threads);
   if (status == TT_OK)
@@ -249,22 +252,26 @@ enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_c
   }
   for (size_t i = 0; i < markov->base.cpu_limit; i++)
     learner.cpus[i].thread = TT_THREAD_ANY;
-  for (size_t block = 0; block < n; block += BLOCK) {
-    if (tt_interrupted()) {
-      status = tt_fail(TT_INTERRUPTED, "interrupted after counting %zu events", block);
-      goto cleanup;
-    }
-    size_t end = n - block < BLOCK ? n : block + BLOCK;
-    for (size_t i = block; i < end; i++) {
-      status = learn_row(&learner, i);
-      if (status != TT_OK)
+  for (size_t k = 0; k < rows.n; k++)
+    for (uint64_t block = rows.list[k].first, next; block < rows.list[k].end; block = next) {
+      if (tt_interrupted()) {
+        status = tt_fail(TT_INTERRUPTED, "interrupted after counting %llu events",
+                         (unsigned long long)done);
         goto cleanup;
+      }
+      next = rows.list[k].end - block < BLOCK ? rows.list[k].end : block + BLOCK;
+      for (uint64_t i = block; i < next; i++) {
+        status = learn_row(&learner, i);
+        if (status != TT_OK)
+          goto cleanup;
+      }
+      tt_dataset_done_with(config->train, block, next - block);
+      done += next - block;
+      report(config->progress, done, rows.events);
     }
-    tt_dataset_done_with(config->train, block, end - block);
-    report(config->progress, end, n);
-  }
   status = finish(markov);
 cleanup:
+  tt_row_set_release(&rows);
   tt_free(learner.streams);
   tt_free(learner.cpus);
   tt_free(learner.calls);
@@ -272,25 +279,28 @@ cleanup:
 }
 
 double tt_markov_cross_entropy(const struct tt_markov *markov, const struct tt_dataset *dataset,
-                               bool leave_out, uint64_t limit) {
+                               const struct tt_row_set *rows, bool leave_out, uint64_t limit) {
   const struct tt_columns *c = tt_dataset_columns(dataset);
   bool merged = markov->base.stream == TT_STREAM_MERGED;
   size_t n_streams = merged ? 1 : tt_dataset_cpu_limit(dataset);
-  size_t n = limit && limit < c->n ? (size_t)limit : c->n;
+  const uint64_t n = limit && limit < rows->events ? limit : rows->events;
+  uint64_t done = 0;
+  size_t at;
   struct stream *streams = tt_calloc(n_streams, sizeof *streams);
   uint32_t *calls = tt_markov_new_calls(markov);
   double sum = streams && calls && n ? 0 : (double)NAN;
-  for (size_t i = 0; !isnan(sum) && i < n; i++) {
+  for (uint64_t i = tt_row_set_first(rows, &at); !isnan(sum) && done < n;
+       done++, i = tt_row_set_after(rows, &at, i)) {
     struct stream *stream = &streams[merged ? 0 : c->cpu[i]];
     if (stream->begun && (merged ? tt_dataset_gap_before(dataset, i)
                                  : tt_dataset_gap_between(dataset, stream->last, i)))
       stream->history.n = 0;
     uint32_t thread = c->tid[i] == TT_TID_NONE ? TT_THREAD_ANY
                                                : tt_cast_find(&markov->cast, c->tid[i], c->cpu[i]);
-    struct tt_ngram_rows rows;
+    struct tt_ngram_rows found;
     tt_markov_rows(markov, &stream->history, thread,
-                   thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : calls[thread], 0, &rows);
-    sum -= log(tt_backoff_probability(rows.rows, rows.n, c->event[i], leave_out,
+                   thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : calls[thread], 0, &found);
+    sum -= log(tt_backoff_probability(found.rows, found.n, c->event[i], leave_out,
                                       1.0 / (double)markov->base.events.n));
     tt_markov_push(&stream->history, c->event[i]);
     tt_markov_follow_call(markov, calls, thread, c->event[i]);

@@ -9,6 +9,9 @@
  *            the two events before, backing off to (leaving, event before), (CPU, event before),
  * CPU comm     the thread's (decode.h) ret      given (event, comm), backing off to event
  *
+ * Where training has several workload labels, each is a model of its own (`workloads`), of which
+ * nothing is known of the others; then this one has no counts itself.
+ *
  * Nothing is counted across a gap. Memory is bounded by limits on contexts, pairs and samples. */
 #ifndef GENERATORS_MARKOV_MARKOV_H
 #define GENERATORS_MARKOV_MARKOV_H
@@ -67,6 +70,9 @@ struct tt_markov {
   size_t n_streams;                /* base.cpu_limit, or 1 */
   /* derived by tt_markov_index() */
   uint32_t *idle; /* [cpu_limit] idle thread, or TT_THREAD_ANY */
+  /* [tt_generator_workloads of base] one for each label: markov models; none: counted as one */
+  struct tt_generator **workloads;
+  size_t n_workloads;
 };
 
 extern const struct tt_generator_ops tt_markov_ops;
@@ -136,15 +142,16 @@ static inline void tt_markov_push(struct tt_markov_history *history, uint16_t ev
 #define TT_MARKOV_CALL_UNKNOWN UINT32_C(0xfffe)
 
 /* ---- the parts (learn.c, sample.c, model.c) ---- */
-/* Counts everything in the training dataset; the options are set in `markov`, the rest zeroed. */
+/* Counts everything in the training rows (config->label); the options are set in `markov`, the rest
+ * zeroed. */
 enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_config *config);
 /* Builds what is derived, checking that ids of the counts are in range (TT_BAD_INPUT). */
 enum tt_status tt_markov_index(struct tt_markov *markov);
-/* What followed the event, as tt_generator_ops.successors: nothing where it ended the trace. */
-struct tt_tally_row tt_markov_successors(const struct tt_generator *generator, uint16_t event);
-enum tt_status tt_markov_generate(const struct tt_generator *generator,
-                                  const struct tt_generate_config *config,
-                                  const struct tt_event_sink *sink);
+/* What followed the event: nothing where it ended the trace. */
+struct tt_tally_row tt_markov_successors(const struct tt_markov *markov, uint16_t event);
+/* Whether `counts` are a markov model of one workload that can be a part of `whole`: of the same
+ * streams, with the same dictionaries and CPUs. */
+bool tt_markov_is_part(const struct tt_generator *counts, const struct tt_generator *whole);
 
 /* Event types that come from elsewhere; the counts give all the rest of each event. Streams are
  * those that have events, in order: 0 .. n - 1. */
@@ -158,6 +165,7 @@ struct tt_markov_events {
    * is drawn given the events of the turn to come (own=1). */
   bool (*peek)(void *user, size_t stream, size_t k, uint16_t *ret);
 };
+/* events: NULL: its own. */
 enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
                                          const struct tt_markov_events *events,
                                          const struct tt_generate_config *config,
@@ -181,10 +189,10 @@ void tt_markov_contexts(const struct tt_markov *markov, const struct tt_markov_h
  * there is no other. At least one. */
 void tt_markov_rows(const struct tt_markov *markov, const struct tt_markov_history *history,
                     uint32_t thread, uint32_t call, uint32_t shortest, struct tt_ngram_rows *ret);
-/* Mean -log P(event | context), nats, over at most `limit` events (0: all) of a dataset with the
- * same dictionaries. leave_out: the dataset is the one learned from (leave-one-out counts). NaN
- * when there are no events or no memory. */
+/* Mean -log P(event | context), nats, over at most `limit` events (0: all) among these rows of a
+ * dataset with the same dictionaries. leave_out: they are those learned from (leave-one-out
+ * counts). NaN when there are no events or no memory. */
 double tt_markov_cross_entropy(const struct tt_markov *markov, const struct tt_dataset *dataset,
-                               bool leave_out, uint64_t limit);
+                               const struct tt_row_set *rows, bool leave_out, uint64_t limit);
 
 #endif

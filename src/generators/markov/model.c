@@ -32,7 +32,134 @@ static void destroy(struct tt_generator *generator) {
   tt_tally_release(&markov->cpus);
   tt_free(markov->starts);
   tt_free(markov->idle);
+  for (size_t i = 0; i < markov->n_workloads; i++)
+    tt_generator_free(markov->workloads[i]);
+  tt_free(markov->workloads);
   tt_free(markov);
+}
+
+/* ---- workloads ---- */
+
+static const struct tt_markov *workload(const struct tt_generator *generator, size_t which) {
+  const struct tt_markov *markov = (const struct tt_markov *)generator;
+  return markov->n_workloads ? (const struct tt_markov *)markov->workloads[which] : markov;
+}
+
+static struct tt_tally_row successors(const struct tt_generator *generator, size_t label,
+                                      uint16_t event) {
+  return tt_markov_successors(workload(generator, label), event);
+}
+
+static enum tt_status generate(const struct tt_generator *generator,
+                               const struct tt_generate_config *config,
+                               const struct tt_event_sink *sink) {
+  return tt_markov_generate_around(workload(generator, tt_generator_which(generator, config)), NULL,
+                                   config, sink);
+}
+
+static bool same_names(const struct tt_names *a, const struct tt_names *b) {
+  for (size_t i = 0; i < a->n && i < b->n; i++)
+    if (strcmp(a->names[i], b->names[i]) != 0)
+      return false;
+  return a->n == b->n;
+}
+
+bool tt_markov_is_part(const struct tt_generator *counts, const struct tt_generator *whole) {
+  return counts->ops == &tt_markov_ops && tt_generator_workloads(counts) == 0 &&
+         counts->stream == whole->stream && counts->cpu_limit == whole->cpu_limit &&
+         same_names(&counts->events, &whole->events) && same_names(&counts->comms, &whole->comms);
+}
+
+/* Adds a part's mean over n events to that of a sum's. */
+static void add_mean(double part, double n, double all, double *sum) {
+  *sum = n > 0 ? (isnan(*sum) ? 0 : *sum) + part * n / all : *sum;
+}
+
+static enum tt_status learn_workloads(struct tt_markov *markov,
+                                      const struct tt_train_config *config,
+                                      struct tt_train_result *result) {
+  const struct tt_generator *base = &markov->base;
+  const size_t n = tt_generator_workloads(base);
+  struct tt_workloads val = {0};
+  enum tt_status status = config->val ? tt_workloads_find(config->val, &val) : TT_OK;
+  markov->workloads = tt_calloc(n, sizeof *markov->workloads);
+  if (status == TT_OK && !markov->workloads)
+    status = tt_fail(TT_NO_MEMORY, "%zu workloads", n);
+  const double rows = (double)tt_dataset_columns(config->train)->n;
+  const double val_rows = config->val ? (double)tt_dataset_columns(config->val)->n : 0;
+  for (size_t i = 0; i < n && status == TT_OK; i++) {
+    struct tt_train_config one = *config;
+    struct tt_train_result log = {0};
+    one.label = base->labels.names[i];
+    status = tt_generator_train(base->ops->name, &one, &log, &markov->workloads[i]);
+    if (status != TT_OK)
+      break;
+    markov->n_workloads++;
+    result->parameters += log.parameters;
+    result->steps += log.steps;
+    result->seconds += log.seconds;
+    add_mean(log.loss, (double)base->label_events[i], rows, &result->loss);
+    const uint32_t in_val = tt_names_find(&val.labels, one.label);
+    add_mean(log.val_loss, in_val == TT_NAME_NONE ? 0 : (double)val.events[in_val], val_rows,
+             &result->val_loss);
+  }
+  tt_workloads_release(&val);
+  result->events_per_second = (double)result->steps / fmax(result->seconds, 1e-9);
+  return status;
+}
+
+static enum tt_status save_workloads(const struct tt_markov *markov, const char *folder) {
+  enum tt_status status = TT_OK;
+  for (size_t i = 0; i < markov->n_workloads && status == TT_OK; i++) {
+    char *path = tt_format("%s/" TT_WORKLOAD_FOLDER, folder, i);
+    status = path ? tt_generator_save(markov->workloads[i], path, true)
+                  : tt_fail(TT_NO_MEMORY, "out of memory");
+    tt_free(path);
+  }
+  return status;
+}
+
+static enum tt_status load_workloads(struct tt_markov *markov, const char *folder) {
+  const size_t n = tt_generator_workloads(&markov->base);
+  markov->workloads = tt_calloc(n, sizeof *markov->workloads);
+  enum tt_status status = markov->workloads ? TT_OK : tt_fail(TT_NO_MEMORY, "%zu workloads", n);
+  while (markov->n_workloads < n && status == TT_OK) {
+    struct tt_generator **one = &markov->workloads[markov->n_workloads];
+    char *path = tt_format("%s/" TT_WORKLOAD_FOLDER, folder, markov->n_workloads);
+    status = path ? tt_generator_load(path, one) : tt_fail(TT_NO_MEMORY, "out of memory");
+    markov->n_workloads += status == TT_OK;
+    if (status == TT_OK && !tt_markov_is_part(*one, &markov->base))
+      status = tt_fail(TT_BAD_INPUT, "%s: not a part of this model", path);
+    tt_free(path);
+  }
+  return status;
+}
+
+/* ---- training ---- */
+
+static enum tt_status count(struct tt_markov *markov, const struct tt_train_config *config,
+                            struct tt_train_result *result) {
+  struct tt_row_set rows = {0}, val = {0};
+  const double started = tt_seconds();
+  enum tt_status status = tt_markov_learn(markov, config);
+  if (status == TT_OK)
+    status = tt_row_set_of(config->train, config->label, &rows);
+  if (status == TT_OK && config->val)
+    status = tt_row_set_of(config->val, config->label, &val);
+  if (status == TT_OK) {
+    result->steps = rows.events;
+    result->seconds = tt_seconds() - started;
+    result->events_per_second = (double)result->steps / fmax(result->seconds, 1e-9);
+    result->parameters = markov->common.counts.n_pairs + markov->threads.counts.n_pairs +
+                         markov->delays.first[markov->delays.n] + markov->turns.n_pairs +
+                         markov->rets.n_pairs + markov->cpus.n_pairs;
+    result->loss = tt_markov_cross_entropy(markov, config->train, &rows, true, MEASURED);
+    if (config->val)
+      result->val_loss = tt_markov_cross_entropy(markov, config->val, &val, false, MEASURED);
+  }
+  tt_row_set_release(&rows);
+  tt_row_set_release(&val);
+  return status;
 }
 
 static enum tt_status train(const struct tt_train_config *config, struct tt_train_result *result,
@@ -60,19 +187,10 @@ static enum tt_status train(const struct tt_train_config *config, struct tt_trai
   markov->backoff = backoff != 0;
   markov->own = own != 0 && config->stream == TT_STREAM_CPU;
   markov->floor = (uint32_t)floor;
-  double started = tt_seconds();
-  status = tt_markov_learn(markov, config);
+  status = tt_generator_workloads(&markov->base) ? learn_workloads(markov, config, result)
+                                                 : count(markov, config, result);
   if (status != TT_OK)
     goto failed;
-  result->steps = tt_dataset_columns(config->train)->n;
-  result->seconds = tt_seconds() - started;
-  result->events_per_second = (double)result->steps / fmax(result->seconds, 1e-9);
-  result->parameters = markov->common.counts.n_pairs + markov->threads.counts.n_pairs +
-                       markov->delays.first[markov->delays.n] + markov->turns.n_pairs +
-                       markov->rets.n_pairs + markov->cpus.n_pairs;
-  result->loss = tt_markov_cross_entropy(markov, config->train, true, MEASURED);
-  if (config->val)
-    result->val_loss = tt_markov_cross_entropy(markov, config->val, false, MEASURED);
   *ret = &markov->base;
   return TT_OK;
 failed:
@@ -139,10 +257,16 @@ static enum tt_status save(const struct tt_generator *generator, const char *fol
   json_t *object =
       json_pack("{s:I, s:b, s:b, s:I}", "order", (json_int_t)markov->order, "backoff",
                 (int)markov->backoff, "own", (int)markov->own, "floor", (json_int_t)markov->floor);
-  if (!path || !object || json_object_set_new(object, "starts", starts_to_json(markov)) != 0 ||
-      json_object_set_new(object, "cast", tt_cast_to_json(&markov->cast)) != 0 ||
+  const bool one = markov->n_workloads == 0;
+  if (!path || !object ||
+      (one && (json_object_set_new(object, "starts", starts_to_json(markov)) != 0 ||
+               json_object_set_new(object, "cast", tt_cast_to_json(&markov->cast)) != 0)) ||
       json_object_set(model, "markov", object) != 0) {
     status = tt_fail(TT_NO_MEMORY, "describing the model");
+    goto cleanup;
+  }
+  if (!one) {
+    status = save_workloads(markov, folder);
     goto cleanup;
   }
   if ((status = tt_count_file_add_ngram(&writer, "common", &markov->common, &buffers[0])) !=
@@ -259,6 +383,10 @@ static enum tt_status load(const char *folder, const json_t *model, struct tt_ge
   }
   markov->floor = (uint32_t)floor;
   markov->order = (uint32_t)order;
+  if (tt_generator_workloads(&markov->base) > 0) {
+    status = load_workloads(markov, folder);
+    goto cleanup;
+  }
   uint32_t n_events = (uint32_t)markov->base.events.n;
   if ((status = tt_cast_from_json(json_object_get(object, "cast"), &markov->base.events,
                                   markov->base.comms.n, markov->base.cpu_limit, &markov->cast)) !=
@@ -289,10 +417,11 @@ cleanup:
 const struct tt_generator_ops tt_markov_ops = {
     .name = "markov",
     .summary = "order-k n-gram with back-off per CPU, all channels conditional on it: counts only",
-    .successors = tt_markov_successors,
+    .labels = true,
+    .successors = successors,
     .options = options,
     .train = train,
-    .generate = tt_markov_generate,
+    .generate = generate,
     .save = save,
     .load = load,
     .free = destroy,

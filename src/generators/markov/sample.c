@@ -318,9 +318,3 @@ cleanup:
   tt_free(begin);
   return status;
 }
-
-enum tt_status tt_markov_generate(const struct tt_generator *generator,
-                                  const struct tt_generate_config *config,
-                                  const struct tt_event_sink *sink) {
-  return tt_markov_generate_around((const struct tt_markov *)generator, NULL, config, sink);
-}

@@ -241,9 +241,10 @@ const double *tt_masked_block_probabilities(const struct tt_masked *masked,
                                             const struct tt_masked_block *block, size_t k) {
   const size_t n = masked->bridge.n_tokens;
   tt_masked_block_prior(masked, site, block->tokens, k, UINT32_MAX, scratch->prior);
-  const struct tt_scale scale =
+  struct tt_scale scale =
       tt_scale_of(logits->data + (k - logits->first) * (n + 1), scratch->prior, n);
   if (block->order == TT_MASKED_left) {
+    scale.boost = site->boost;
     weigh_successors(masked, site, &scale, scratch, block, k);
     return scratch->probabilities;
   }

@@ -26,7 +26,9 @@ static void masked_free(struct tt_generator *generator) {
   struct tt_masked *masked = (struct tt_masked *)generator;
   if (masked->built)
     tt_masked_network_release(&masked->network);
-  tt_bridge_release(&masked->bridge);
+  for (size_t i = 0; i < masked->n_bridges; i++)
+    tt_bridge_release(&masked->bridges[i]);
+  tt_free(masked->bridges);
   tt_system_release(&masked->system);
   tt_free(masked);
 }
@@ -71,10 +73,31 @@ static enum tt_status read_settings(struct tt_masked *masked,
   return status;
 }
 
-/* What is derived: the bridge and the network, from settings and counts. */
+static enum tt_status build_bridges(struct tt_masked *masked) {
+  const size_t n = masked->system.n_workloads ? masked->system.n_workloads : 1;
+  masked->bridges = tt_calloc(n, sizeof *masked->bridges);
+  if (!masked->bridges)
+    return tt_fail(TT_NO_MEMORY, "%zu workloads", n);
+  enum tt_status status = TT_OK;
+  for (; masked->n_bridges < n && status == TT_OK; masked->n_bridges += status == TT_OK)
+    status =
+        tt_bridge_init(tt_system_markov(tt_system_workload(&masked->system, masked->n_bridges)),
+                       masked->block, &masked->bridges[masked->n_bridges]);
+  masked->bridge = masked->bridges[0];
+  return status;
+}
+
+struct tt_masked tt_masked_workload(const struct tt_masked *masked, size_t label) {
+  struct tt_masked one = *masked;
+  one.system = *tt_system_workload(&masked->system, label);
+  one.bridge = masked->bridges[masked->n_bridges > 1 ? label : 0];
+  return one;
+}
+
+/* What is derived: bridges and the network, from settings and counts. */
 static enum tt_status build(struct tt_masked *masked) {
   const struct tt_system *system = &masked->system;
-  enum tt_status status = tt_bridge_init(tt_system_markov(system), masked->block, &masked->bridge);
+  enum tt_status status = build_bridges(masked);
   if (status != TT_OK)
     return status;
   masked->network = (struct tt_masked_network){.width = system->width,
@@ -165,6 +188,8 @@ static enum tt_status masked_load(const char *folder, const json_t *model,
 const struct tt_generator_ops tt_masked_ops = {
     .name = "masked",
     .summary = "masked diffusion in blocks per CPU, on top of the n-gram and the kernel's state",
+    .labels = true,
+    .successors = tt_system_label_successors,
     .options = OPTIONS,
     .train = masked_train,
     .generate = tt_masked_generate,

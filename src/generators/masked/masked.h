@@ -114,7 +114,9 @@ struct tt_masked {
   struct tt_system system;
   struct tt_masked_network network;
   bool built;
-  struct tt_bridge bridge;
+  struct tt_bridge bridge;   /* borrowed: the workload's, else of the first */
+  struct tt_bridge *bridges; /* [n_bridges] of each workload, or a single one */
+  size_t n_bridges;
   size_t block, depth, order, reveals, remask;
   /* training only: views of each block, per cent of them that leave the left part, range of t in
    * per cent */
@@ -122,6 +124,9 @@ struct tt_masked {
 };
 
 extern const struct tt_generator_ops tt_masked_ops;
+
+/* The model with the counts of one label: system and bridge; all is borrowed. */
+struct tt_masked tt_masked_workload(const struct tt_masked *masked, size_t label);
 
 enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_config *config,
                              struct tt_train_result *ret);
@@ -135,7 +140,8 @@ struct tt_masked_block_site { /* where a block begins */
   const struct tt_markov_history *history;
   uint32_t thread, call; /* as tt_system_event_prior */
   uint16_t cpu;
-  const bool *first; /* [n_events] what is to stand first, if anything can; NULL: any */
+  const bool *first;  /* [n_events] what is to stand first, if anything can; NULL: any */
+  const float *boost; /* [n_events] added to logits, from left to right only; NULL: nothing */
 };
 
 /* log P(token) at place k, given what `tokens` reveals: [n_tokens], normalised but for the floor

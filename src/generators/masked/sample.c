@@ -105,12 +105,13 @@ static struct tt_tensor *decode(const struct sampler *sampler, struct unit *cons
   return tt_masked_network_decode(c, net, tt_input(c, contexts, n, d), tokens);
 }
 
-static struct tt_masked_block_site site_of(const struct unit *unit) {
+static struct tt_masked_block_site site_of(const struct sampler *sampler, const struct unit *unit) {
   return (struct tt_masked_block_site){.history = &tt_replica_stream(&unit->row)->history,
                                        .thread = unit->row.thread,
                                        .call = unit->row.call,
                                        .cpu = unit->row.cpu,
-                                       .first = unit->first};
+                                       .first = unit->first,
+                                       .boost = sampler->replicas.boost};
 }
 
 /* The places whose logits a pass needs: from left to right the next ones, else all. */
@@ -143,7 +144,7 @@ static size_t reveal_open(struct sampler *sampler, size_t n) {
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++) {
     logits[i].data = data + begin[i] * (masked->bridge.n_tokens + 1);
-    const struct tt_masked_block_site site = site_of(open[i]);
+    const struct tt_masked_block_site site = site_of(sampler, open[i]);
     more[i] = tt_masked_block_pass(masked, &site, &logits[i], open[i]->scratch, &open[i]->block,
                                    &tt_replica_stream(&open[i]->row)->rng);
   }
@@ -167,7 +168,7 @@ static void draw_blocks(struct sampler *sampler) {
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++) {
     struct unit *unit = sampler->due[i];
-    const struct tt_masked_block_site site = site_of(unit);
+    const struct tt_masked_block_site site = site_of(sampler, unit);
     tt_masked_block_begin(masked, &site, unit->scratch, &unit->block,
                           &tt_replica_stream(&unit->row)->rng);
   }
@@ -339,8 +340,12 @@ enum tt_status tt_masked_generate(const struct tt_generator *generator,
                                   const struct tt_event_sink *sink) {
   static const struct tt_replica_ops ops = {
       .see = see, .draw = draw, .restart = restart, .step = step};
-  struct sampler sampler = {.masked = (const struct tt_masked *)generator};
-  enum tt_status status = tt_replicas_init(&sampler.replicas, &sampler.masked->system, config);
+  const struct tt_masked *whole = (const struct tt_masked *)generator;
+  const struct tt_masked masked = tt_masked_workload(whole, tt_generator_which(generator, config));
+  struct sampler sampler = {.masked = &masked};
+  if (config->boost && masked.order != TT_MASKED_left)
+    return tt_fail(TT_USAGE, "a masked model makes events likelier only with order=left");
+  enum tt_status status = tt_replicas_init(&sampler.replicas, &whole->system, config);
   if (status == TT_OK)
     status = make_units(&sampler);
   if (status == TT_OK)

@@ -12,6 +12,7 @@ static const float LEARNING_RATE = 2e-3f;
 
 struct fit {
   struct tt_masked *masked;
+  struct tt_masked *workloads; /* [bridges] with the counts of each label */
   const struct tt_train_config *config;
   struct tt_compute *compute;
   struct tt_batches *batches;
@@ -20,6 +21,7 @@ struct fit {
 };
 
 struct piece {                         /* a block of a window */
+  const struct tt_masked *masked;      /* with the counts of its workload */
   size_t window, anchor;               /* it begins after that event of the window */
   size_t n;                            /* events */
   int32_t tokens[TT_MASKED_MAX_BLOCK]; /* MASK: beyond the window */
@@ -47,19 +49,24 @@ struct batch_maker {
   size_t n_views;
 };
 
+/* With the counts of the window's workload. */
+static const struct tt_masked *masked_of(const struct batch_maker *m, size_t window) {
+  return &m->fit->workloads[tt_system_of_row(m->source, m->rows[window * m->from->length])->label];
+}
+
 /* ---- blocks ---- */
 
 /* The windows' blocks, one behind the other. The first ones begin where contexts are as long as in
  * sampling. */
 static void cut_window(struct batch_maker *m, size_t w) {
-  const struct tt_masked *masked = m->fit->masked;
+  const struct tt_masked *masked = masked_of(m, w);
   const struct tt_bridge *bridge = &masked->bridge;
   const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
   const size_t length = m->from->length - 1, order = tt_system_markov(&masked->system)->order;
   const uint64_t *rows = m->rows + w * (length + 1);
   for (size_t at = order < 2 ? 0 : order - 2; at < length;) {
     struct piece *piece = &m->pieces[m->n_pieces];
-    *piece = (struct piece){.window = w, .anchor = at};
+    *piece = (struct piece){.masked = masked, .window = w, .anchor = at};
     bool ended = false, lost = false;
     for (size_t k = 0; k < masked->block; k++) {
       const size_t row = at + 1 + k;
@@ -143,8 +150,8 @@ static void mask_some(const struct tt_masked *masked, const struct piece *piece,
 }
 
 static void add_training_views(struct batch_maker *m, size_t which, struct tt_rng *rng) {
-  const struct tt_masked *masked = m->fit->masked;
   const struct piece *piece = &m->pieces[which];
+  const struct tt_masked *masked = piece->masked;
   for (size_t i = 0; i < masked->views; i++) {
     struct view *view = &m->views[m->n_views++];
     view->piece = which;
@@ -158,8 +165,8 @@ static void add_training_views(struct batch_maker *m, size_t which, struct tt_rn
 /* Views for each pass, in the order that the sampler has (confidence: a random one): together the
  * exact -log p of the block under that order. */
 static void add_chain(struct batch_maker *m, size_t which, struct tt_rng *rng) {
-  const struct tt_masked *masked = m->fit->masked;
   const struct piece *piece = &m->pieces[which];
+  const struct tt_masked *masked = piece->masked;
   const int32_t mask = (int32_t)masked->bridge.n_tokens;
   if (masked->order == TT_MASKED_left) {
     for (size_t k = 0; k < piece->n; k += masked->reveals) {
@@ -205,12 +212,12 @@ static struct tt_channels channels_of(const struct batch_maker *m, size_t window
 
 static void fill_ids(const struct batch_maker *m, struct tt_masked_batch *b) {
   const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
-  const struct tt_system *system = &m->fit->masked->system;
   const size_t length = b->length;
 #pragma omp parallel for schedule(static, 16) collapse(2)
   for (size_t w = 0; w < b->windows; w++)
     for (size_t i = 0; i < length; i++) {
       const uint64_t *rows = m->rows + w * (length + 1);
+      const struct tt_system *system = &masked_of(m, w)->system;
       const struct tt_channels channels = channels_of(m, w);
       const struct tt_system_moment moment = tt_system_recorded_moment(
           system, c, &m->source->track, &channels, i, rows[i], rows[i + 1]);
@@ -223,18 +230,18 @@ static void find_state(const struct batch_maker *m, struct piece *piece) {
   const uint64_t *rows = m->rows + piece->window * m->from->length;
   const size_t at = piece->anchor;
   const struct tt_channels channels = channels_of(m, piece->window);
-  piece->moment = tt_system_recorded_moment(&m->fit->masked->system, c, &m->source->track,
-                                            &channels, at, rows[at], rows[at + 1]);
+  piece->moment = tt_system_recorded_moment(&piece->masked->system, c, &m->source->track, &channels,
+                                            at, rows[at], rows[at + 1]);
   for (size_t k = at + 1 > TT_MARKOV_MAX_ORDER ? at + 1 - TT_MARKOV_MAX_ORDER : 0; k <= at; k++)
     tt_markov_push(&piece->history, c->event[rows[k]]);
 }
 
 /* One target of a view: its prior. */
 static void fill_target(const struct batch_maker *m, struct tt_masked_batch *b, size_t i) {
-  const struct tt_masked *masked = m->fit->masked;
   const size_t row = b->target_rows[i];
-  const struct view *view = &m->views[row / masked->block];
+  const struct view *view = &m->views[row / m->fit->masked->block];
   const struct piece *piece = &m->pieces[view->piece];
+  const struct tt_masked *masked = piece->masked;
   const struct tt_masked_block_site site = {.history = &piece->history,
                                             .thread = piece->moment.thread,
                                             .call = piece->moment.call,
@@ -252,7 +259,7 @@ static void fill_target(const struct batch_maker *m, struct tt_masked_batch *b, 
 /* Event k of a block: its return value and delay, and what is known before it. */
 static void fill_event(const struct batch_maker *m, struct tt_masked_batch *b,
                        const struct piece *piece, size_t k, size_t i) {
-  const struct tt_system *system = &m->fit->masked->system;
+  const struct tt_system *system = &piece->masked->system;
   const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
   const uint64_t *rows = m->rows + piece->window * m->from->length;
   const struct tt_channels channels = channels_of(m, piece->window);
@@ -406,6 +413,16 @@ static enum tt_status validation_loss(void *user, const struct tt_batch *batch, 
   return forward(fit, &fit->val, batch, false, ret, &loss);
 }
 
+static enum tt_status make_workloads(struct fit *fit) {
+  const size_t n = fit->masked->n_bridges;
+  fit->workloads = tt_alloc(n, sizeof *fit->workloads);
+  if (!fit->workloads)
+    return tt_fail(TT_NO_MEMORY, "%zu workloads", n);
+  for (size_t i = 0; i < n; i++)
+    fit->workloads[i] = tt_masked_workload(fit->masked, i);
+  return TT_OK;
+}
+
 enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_config *config,
                              struct tt_train_result *ret) {
   struct fit fit = {.masked = masked, .config = config};
@@ -416,7 +433,9 @@ enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_con
   if (status == TT_OK && config->val)
     status = tt_system_source_open(&masked->system, config->val, &fit.val);
   if (status == TT_OK)
-    status = tt_system_keep_starts(&masked->system, config->train, &fit.train.track);
+    status = tt_system_keep_starts(&masked->system, &fit.train);
+  if (status == TT_OK)
+    status = make_workloads(&fit);
   if (status == TT_OK)
     status = tt_system_window_size(&fit.train, masked->network.window, &b->length, &b->windows);
   const size_t windows = b->windows;
@@ -443,5 +462,6 @@ enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_con
   tt_compute_free(fit.compute);
   tt_system_source_close(&fit.train);
   tt_system_source_close(&fit.val);
+  tt_free(fit.workloads);
   return status;
 }

@@ -550,7 +550,7 @@ enum tt_status tt_facts_gather(const struct tt_train_config *config, struct tt_f
   tt_delays_init(&facts->delays, config->seed, MOST_PAIRS);
   tt_delays_init(&facts->arrivals, config->seed + 1, MOST_PAIRS);
   facts->rets.max_pairs = facts->returns.max_pairs = facts->next.max_pairs = MOST_PAIRS;
-  enum tt_status status = tt_cast_build(config->train, config->seed, &facts->cast);
+  enum tt_status status = tt_cast_build(config->train, NULL, config->seed, &facts->cast);
   if (status == TT_OK)
     status = pair_events(facts, &meta->events);
   if (status != TT_OK)

@@ -94,8 +94,8 @@ static enum tt_status add_seen(struct tt_model_writer *writer, const char *colum
 }
 
 enum { BUFFERS = 5 };
-static enum tt_status add_tensors(const struct tt_system *system, const struct tt_params *params,
-                                  struct tt_model_writer *writer, int64_t **buffers) {
+static enum tt_status add_counts(const struct tt_system *system, struct tt_model_writer *writer,
+                                 int64_t **buffers) {
   const size_t events = system->base.events.n, each = start_size(system);
   int64_t *starts = buffers[0] = tt_alloc(system->n_starts * each, sizeof *starts);
   if (!starts)
@@ -104,10 +104,6 @@ static enum tt_status add_tensors(const struct tt_system *system, const struct t
     write_start(system, &system->starts[i], starts + i * each);
   enum tt_status status =
       tt_count_file_add(writer, "starts", "state", starts, system->n_starts * each);
-  if (status == TT_OK)
-    status = tt_params_save(params, "", writer);
-  if (status == TT_OK)
-    status = tt_delay_bins_save(&system->bins, writer);
   if (status == TT_OK)
     status = tt_count_file_add_ngram(writer, "rets", &system->rets, &buffers[1]);
   if (status == TT_OK)
@@ -124,35 +120,52 @@ static enum tt_status add_tensors(const struct tt_system *system, const struct t
   return status;
 }
 
-enum tt_status tt_system_save(const struct tt_system *system, const struct tt_params *params,
-                              const char *folder, json_t *model) {
+/* model.safetensors and prior/ of a folder: what is counted, and `params` where they aren't NULL.
+ */
+static enum tt_status save_numbers(const struct tt_system *system, const struct tt_params *params,
+                                   const char *folder) {
   struct tt_model_writer writer;
   int64_t *buffers[BUFFERS] = {NULL};
   tt_model_writer_init(&writer);
   char *path = tt_format("%s/model.safetensors", folder), *prior = tt_format("%s/prior", folder);
   enum tt_status status = path && prior ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
-  if (status == TT_OK)
+  if (status == TT_OK && params)
+    status = tt_params_save(params, "", &writer);
+  if (status == TT_OK && params)
+    status = tt_delay_bins_save(&system->bins, &writer);
+  if (status == TT_OK && system->n_workloads == 0)
     status = tt_generator_save(system->prior, prior, true);
-  if (status == TT_OK)
-    status = add_tensors(system, params, &writer, buffers);
+  if (status == TT_OK && system->n_workloads == 0)
+    status = add_counts(system, &writer, buffers);
   if (status == TT_OK)
     status = tt_model_write(&writer, path);
-  if (status == TT_OK) {
-    json_t *architecture = json_pack("{s:I,s:I,s:I,s:b}", "width", (json_int_t)system->width,
-                                     "layers", (json_int_t)system->layers, "heads",
-                                     (json_int_t)system->heads, "prior", (int)system->use_prior);
-    /* a NULL member (memory is short) makes its json_object_set_new fail */
-    int failed = json_object_set_new(model, "architecture", architecture);
-    failed |= json_object_set_new(model, "vocabulary", tt_vocabulary_to_json(system->vocabulary));
-    if (failed)
-      status = tt_fail(TT_NO_MEMORY, "out of memory");
-  }
   tt_model_writer_release(&writer);
   for (size_t i = 0; i < BUFFERS; i++)
     tt_free(buffers[i]);
   tt_free(path);
   tt_free(prior);
   return status;
+}
+
+enum tt_status tt_system_save(const struct tt_system *system, const struct tt_params *params,
+                              const char *folder, json_t *model) {
+  enum tt_status status = save_numbers(system, params, folder);
+  for (size_t i = 0; i < system->n_workloads && status == TT_OK; i++) {
+    char *path = tt_format("%s/" TT_WORKLOAD_FOLDER, folder, i);
+    status = path ? tt_make_folders(path) : tt_fail(TT_NO_MEMORY, "out of memory");
+    if (status == TT_OK)
+      status = save_numbers(&system->workloads[i], NULL, path);
+    tt_free(path);
+  }
+  if (status != TT_OK)
+    return status;
+  json_t *architecture = json_pack("{s:I,s:I,s:I,s:b}", "width", (json_int_t)system->width,
+                                   "layers", (json_int_t)system->layers, "heads",
+                                   (json_int_t)system->heads, "prior", (int)system->use_prior);
+  /* a NULL member (memory is short) makes its json_object_set_new fail */
+  int failed = json_object_set_new(model, "architecture", architecture);
+  failed |= json_object_set_new(model, "vocabulary", tt_vocabulary_to_json(system->vocabulary));
+  return failed ? tt_fail(TT_NO_MEMORY, "out of memory") : TT_OK;
 }
 
 enum tt_status tt_system_load_measure(const json_t *model, const char *key, uint64_t low,
@@ -167,10 +180,7 @@ static enum tt_status load_prior(struct tt_system *system, const char *folder) {
   if (status == TT_OK)
     status = tt_generator_load(path, &system->prior);
   if (status == TT_OK &&
-      (system->prior->ops != &tt_markov_ops || system->prior->events.n != system->base.events.n ||
-       system->prior->comms.n != system->base.comms.n ||
-       system->prior->cpu_limit != system->base.cpu_limit ||
-       system->prior->stream != TT_STREAM_CPU))
+      (!tt_markov_is_part(system->prior, &system->base) || system->prior->stream != TT_STREAM_CPU))
     status = tt_fail(TT_BAD_INPUT, "%s: not the prior of this model", path);
   tt_free(path);
   return status;
@@ -194,11 +204,19 @@ enum tt_status tt_system_load_settings(struct tt_system *system, const char *fol
   if (status == TT_OK && system->width % (2 * system->heads) != 0)
     status = tt_fail(TT_BAD_INPUT, "model.json: impossible architecture");
   if (status == TT_OK)
-    status = load_prior(system, folder);
-  if (status == TT_OK)
     status = tt_vocabulary_from_json(json_object_get(model, "vocabulary"), &system->vocabulary);
-  if (status == TT_OK)
-    tt_system_set_sizes(system);
+  if (status != TT_OK)
+    return status;
+  tt_system_set_sizes(system);
+  status = tt_system_divide(system);
+  if (status == TT_OK && system->n_workloads == 0)
+    status = load_prior(system, folder);
+  for (size_t i = 0; i < system->n_workloads && status == TT_OK; i++) {
+    char *path = tt_format("%s/" TT_WORKLOAD_FOLDER, folder, i);
+    status =
+        path ? load_prior(&system->workloads[i], path) : tt_fail(TT_NO_MEMORY, "out of memory");
+    tt_free(path);
+  }
   return status;
 }
 
@@ -263,33 +281,53 @@ static enum tt_status load_starts(struct tt_system *system, const struct tt_mode
   return TT_OK;
 }
 
-enum tt_status tt_system_load_tensors(struct tt_system *system, struct tt_params *params,
-                                      const char *folder) {
-  struct tt_model_file *file = NULL;
-  char *path = tt_format("%s/model.safetensors", folder);
-  enum tt_status status = path ? TT_OK : tt_fail(TT_NO_MEMORY, "out of memory");
-  if (status == TT_OK)
-    status = tt_model_open(path, &file);
-  if (status == TT_OK)
-    status = tt_params_load(params, "", file);
-  if (status == TT_OK)
-    status = tt_delay_bins_load(file, &system->bins);
-  if (status == TT_OK)
-    status = tt_count_file_get_ngram(file, "rets", (uint32_t)system->n_rets, &system->rets);
+static enum tt_status load_counts(struct tt_system *system, const struct tt_model_file *file) {
+  const size_t events = system->base.events.n;
+  enum tt_status status =
+      tt_count_file_get_ngram(file, "rets", (uint32_t)system->n_rets, &system->rets);
   if (status == TT_OK)
     status = tt_count_file_get_ngram(file, "delays", TT_DELAY_BINS, &system->delays);
   if (status == TT_OK)
-    status =
-        load_seen(file, "on_cpu", system->base.cpu_limit * system->base.events.n, &system->on_cpu);
+    status = load_seen(file, "on_cpu", system->base.cpu_limit * events, &system->on_cpu);
   if (status == TT_OK)
-    status =
-        load_seen(file, "follows", system->base.events.n * system->base.events.n, &system->follows);
+    status = load_seen(file, "follows", events * events, &system->follows);
   if (status == TT_OK)
     status = load_times(system, file, "soonest", &system->soonest);
   if (status == TT_OK)
     status = load_times(system, file, "latest", &system->latest);
   if (status == TT_OK)
     status = load_starts(system, file);
+  return status;
+}
+
+static enum tt_status load_workload(struct tt_system *system, const char *folder) {
+  struct tt_model_file *file = NULL;
+  char *path = tt_format("%s/" TT_WORKLOAD_FOLDER "/model.safetensors", folder, system->label);
+  enum tt_status status =
+      path ? tt_model_open(path, &file) : tt_fail(TT_NO_MEMORY, "out of memory");
+  if (status == TT_OK)
+    status = load_counts(system, file);
+  tt_model_close(file);
+  tt_free(path);
+  return status;
+}
+
+enum tt_status tt_system_load_tensors(struct tt_system *system, struct tt_params *params,
+                                      const char *folder) {
+  struct tt_model_file *file = NULL;
+  char *path = tt_format("%s/model.safetensors", folder);
+  enum tt_status status =
+      path ? tt_model_open(path, &file) : tt_fail(TT_NO_MEMORY, "out of memory");
+  if (status == TT_OK)
+    status = tt_params_load(params, "", file);
+  if (status == TT_OK)
+    status = tt_delay_bins_load(file, &system->bins);
+  if (status == TT_OK && system->n_workloads == 0)
+    status = load_counts(system, file);
+  for (size_t i = 0; i < system->n_workloads && status == TT_OK; i++) {
+    system->workloads[i].bins = system->bins;
+    status = load_workload(&system->workloads[i], folder);
+  }
   tt_model_close(file);
   tt_free(path);
   return status;

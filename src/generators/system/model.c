@@ -12,9 +12,8 @@ static const double DEFAULT_MINUTES = 5;
 const char *const TT_SYSTEM_INPUT_NAMES[] = {TT_SYSTEM_INPUT_TABLE(INPUT_NAME)};
 #undef INPUT_NAME
 
-void tt_system_release(struct tt_system *system) {
+static void release_counts(struct tt_system *system) {
   tt_generator_free(system->prior);
-  tt_vocabulary_free(system->vocabulary);
   tt_ngram_release(&system->rets);
   tt_ngram_release(&system->delays);
   tt_free(system->on_cpu);
@@ -24,6 +23,14 @@ void tt_system_release(struct tt_system *system) {
   for (size_t i = 0; i < system->n_starts; i++)
     tt_system_start_release(&system->starts[i]);
   tt_free(system->starts);
+}
+
+void tt_system_release(struct tt_system *system) {
+  release_counts(system);
+  for (size_t i = 0; i < system->n_workloads; i++)
+    release_counts(&system->workloads[i]);
+  tt_free(system->workloads);
+  tt_vocabulary_free(system->vocabulary);
   tt_generator_release_common(&system->base);
 }
 
@@ -35,11 +42,28 @@ void tt_system_set_sizes(struct tt_system *system) {
   sizes[TT_SYSTEM_event] = sizes[TT_SYSTEM_other] = events;
   sizes[TT_SYSTEM_delay] = TT_DELAY_BINS;
   sizes[TT_SYSTEM_ret] = system->n_rets;
-  sizes[TT_SYSTEM_cpu] = system->base.cpu_limit;
+  const size_t workloads = tt_generator_workloads(&system->base);
+  sizes[TT_SYSTEM_cpu] = system->base.cpu_limit * (workloads ? workloads : 1);
   sizes[TT_SYSTEM_thread] = TT_TID_BUCKETS;
   sizes[TT_SYSTEM_comm] = comms < TT_SYSTEM_COMMS ? comms + 1 : TT_SYSTEM_COMMS;
   sizes[TT_SYSTEM_call] = events + 2;
   sizes[TT_SYSTEM_busy] = TT_SYSTEM_BUSY;
+}
+
+enum tt_status tt_system_divide(struct tt_system *system) {
+  const size_t n = tt_generator_workloads(&system->base);
+  if (n == 0)
+    return TT_OK;
+  struct tt_system *workloads = tt_calloc(n, sizeof *workloads);
+  if (!workloads)
+    return tt_fail(TT_NO_MEMORY, "%zu workloads", n);
+  for (size_t i = 0; i < n; i++) {
+    workloads[i] = *system;
+    workloads[i].label = i;
+  }
+  system->workloads = workloads;
+  system->n_workloads = n;
+  return TT_OK;
 }
 
 void tt_system_open_gate(struct tt_linear *head) {
@@ -87,16 +111,26 @@ static enum tt_status check_config(const struct tt_train_config *config, const c
   return TT_OK;
 }
 
-static enum tt_status train_prior(struct tt_system *system, const struct tt_train_config *config) {
+static enum tt_status train_prior(struct tt_system *system, const struct tt_train_config *config,
+                                  const char *label) {
   struct tt_train_config counting = *config;
   struct tt_train_result result = {0};
   counting.context = 0;
   counting.val = NULL;
   counting.backbone = counting.checkpoint = NULL;
   counting.resume = false;
+  counting.label = label;
+  counting.pooled = !label;
   counting.options = NULL;
   counting.n_options = 0;
   return tt_generator_train("markov", &counting, &result, &system->prior);
+}
+
+/* All that is counted of one label's rows (NULL: of all). */
+static enum tt_status count(struct tt_system *system, const struct tt_train_config *config,
+                            const char *label) {
+  enum tt_status status = train_prior(system, config, label);
+  return status == TT_OK ? tt_system_count(system, config->train, label) : status;
 }
 
 enum tt_status tt_system_learn(struct tt_system *system, const struct tt_generator_ops *ops,
@@ -114,14 +148,16 @@ enum tt_status tt_system_learn(struct tt_system *system, const struct tt_generat
   if (status == TT_OK)
     status = read_settings(system, config);
   if (status == TT_OK)
-    status = train_prior(system, config);
-  if (status == TT_OK)
     status = tt_vocabulary_learn(&config->train, 1, &options, &system->vocabulary);
   if (status == TT_OK)
     status = tt_delay_bins_fit(system->vocabulary, config->train, TT_STREAM_CPU, &system->bins);
-  if (status == TT_OK) {
-    tt_system_set_sizes(system);
-    status = tt_system_count(system, config->train);
-  }
+  if (status != TT_OK)
+    return status;
+  tt_system_set_sizes(system);
+  status = tt_system_divide(system);
+  if (status == TT_OK && system->n_workloads == 0)
+    status = count(system, config, NULL);
+  for (size_t i = 0; i < system->n_workloads && status == TT_OK; i++)
+    status = count(&system->workloads[i], config, system->base.labels.names[i]);
   return status;
 }

@@ -53,7 +53,13 @@ static struct tt_tally_row row_of(const struct tt_ngram *ngram, struct tt_ngram_
 }
 
 struct tt_tally_row tt_system_successors(const struct tt_system *system, uint16_t previous) {
-  return tt_markov_successors(system->prior, previous);
+  return tt_markov_successors(tt_system_markov(system), previous);
+}
+
+struct tt_tally_row tt_system_label_successors(const struct tt_generator *generator, size_t label,
+                                               uint16_t event) {
+  return tt_system_successors(tt_system_workload((const struct tt_system *)generator, label),
+                              event);
 }
 
 struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint32_t thread) {
@@ -73,10 +79,13 @@ struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint1
   return row.n ? row : row_of(&system->delays, delay_context(event, 0, 0), 1);
 }
 
-enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train) {
+enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train,
+                               const char *label) {
   const struct tt_columns *columns = tt_dataset_columns(train);
   const struct tt_cast *cast = &tt_system_markov(system)->cast;
   struct tt_encoder *encoder = NULL;
+  struct tt_row_set rows = {0};
+  size_t at;
   struct { /* of each CPU's last row */
     uint64_t row;
     bool begun;
@@ -96,12 +105,15 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
   for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
     system->latest[i] = -1;
   if (status == TT_OK)
+    status = tt_row_set_of(train, label, &rows);
+  if (status == TT_OK)
     status = tt_encoder_new(system->vocabulary, train, &encoder);
   if (status == TT_OK)
     status = tt_ngram_init(&system->rets, (uint32_t)system->n_rets, 0);
   if (status == TT_OK)
     status = tt_ngram_init(&system->delays, TT_DELAY_BINS, 0);
-  for (size_t i = 0; i < columns->n && status == TT_OK; i++) {
+  for (uint64_t i = tt_row_set_first(&rows, &at); i != TT_ROW_NONE && status == TT_OK;
+       i = tt_row_set_after(&rows, &at, i)) {
     uint16_t cpu = columns->cpu[i], event = columns->event[i];
     system->on_cpu[cpu * system->base.events.n + event] = true;
     bool follows = last[cpu].begun && !tt_dataset_gap_between(train, last[cpu].row, i);
@@ -142,6 +154,7 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
   if (status == TT_OK)
     status = tt_ngram_finish(&system->delays);
   tt_encoder_free(encoder);
+  tt_row_set_release(&rows);
   tt_free(last);
   return status;
 }

@@ -70,7 +70,8 @@ uint16_t tt_replica_draw_event(const struct tt_replicas *s, const struct tt_repl
   const struct tt_system *system = s->system;
   struct tt_stream_state *stream = &row->replica->streams[row->cpu];
   tt_system_event_prior(system, &stream->history, row->thread, row->call, UINT32_MAX, prior);
-  const struct tt_scale scale = tt_scale_of(logits, prior, system->n_events);
+  struct tt_scale scale = tt_scale_of(logits, prior, system->n_events);
+  scale.boost = s->boost;
   const struct tt_place place = {system, tt_system_thread_events(system, row->thread), row->cpu};
   const struct tt_tally_row from = tt_system_candidates(system, previous_of(stream));
   static tt_allow_fn *const rules[] = {tt_place_and_thread_had, tt_place_had, NULL};
@@ -326,7 +327,7 @@ static void begin_streams(struct tt_replicas *s, const struct tt_system_start *c
       int32_t *ids = s->ids + s->n * TT_SYSTEM_INPUTS;
       for (size_t k = 0; k < TT_SYSTEM_INPUTS; k++)
         ids[k] = -1;
-      ids[TT_SYSTEM_cpu] = (int32_t)cpu;
+      ids[TT_SYSTEM_cpu] = tt_system_cpu_id(s->system, cpu);
       s->n++;
     }
 }
@@ -360,8 +361,20 @@ static enum tt_status begin_round(struct tt_replicas *s, const struct tt_replica
 
 /* ---- all of it ---- */
 
-enum tt_status tt_replicas_init(struct tt_replicas *s, const struct tt_system *system,
+static enum tt_status take_logs(struct tt_replicas *s) {
+  const size_t n = s->system->base.events.n;
+  s->boost = tt_alloc(n, sizeof *s->boost);
+  if (!s->boost)
+    return tt_fail(TT_NO_MEMORY, "factors of %zu events", n);
+  for (size_t i = 0; i < n; i++)
+    s->boost[i] = logf(s->config->boost[i]);
+  return TT_OK;
+}
+
+enum tt_status tt_replicas_init(struct tt_replicas *s, const struct tt_system *whole,
                                 const struct tt_generate_config *config) {
+  const struct tt_system *system =
+      tt_system_workload(whole, tt_generator_which(&whole->base, config));
   *s = (struct tt_replicas){.system = system, .config = config};
   const uint64_t events = s->config->events;
   s->n_cpus = system->base.cpu_limit;
@@ -380,6 +393,8 @@ enum tt_status tt_replicas_init(struct tt_replicas *s, const struct tt_system *s
   s->drawn = tt_alloc(slots, sizeof *s->drawn);
   if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn)
     return tt_fail(TT_NO_MEMORY, "%zu replicas of %zu CPUs", s->n_replicas, s->n_cpus);
+  if (config->boost && take_logs(s) != TT_OK)
+    return TT_NO_MEMORY;
   for (size_t i = 0; i < s->n_cpus * system->base.events.n; i++)
     s->active[i / system->base.events.n] |= system->on_cpu[i];
   for (size_t r = 0; r < s->n_replicas; r++) {
@@ -404,6 +419,7 @@ void tt_replicas_release(struct tt_replicas *s) {
   }
   tt_compute_free(s->compute);
   tt_free(s->active);
+  tt_free(s->boost);
   tt_free(s->replicas);
   tt_free(s->rows);
   tt_free(s->ids);

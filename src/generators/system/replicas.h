@@ -44,12 +44,13 @@ struct tt_replica_row { /* one row of a batch */
 };
 
 struct tt_replicas {
-  const struct tt_system *system;
+  const struct tt_system *system; /* of the workload that is made */
   const struct tt_generate_config *config;
   struct tt_compute *compute;
   struct tt_replica *replicas; /* [n_replicas] */
   size_t n_replicas, n_cpus, stretch;
   bool *active; /* [n_cpus] something ever happened there */
+  float *boost; /* [n_events] log of config's; NULL: none */
   /* a batch: at most n_replicas * n_cpus rows */
   struct tt_replica_row *rows;
   int32_t *ids, *drawn; /* ids: [rows, TT_SYSTEM_INPUTS] */
@@ -68,8 +69,8 @@ struct tt_replica_ops {
   void (*step)(void *user, size_t events);
 };
 
-/* Free with tt_replicas_release, also after a failure. */
-enum tt_status tt_replicas_init(struct tt_replicas *replicas, const struct tt_system *system,
+/* Of the workload config->label. Free with tt_replicas_release, also after a failure. */
+enum tt_status tt_replicas_init(struct tt_replicas *replicas, const struct tt_system *whole,
                                 const struct tt_generate_config *config);
 void tt_replicas_release(struct tt_replicas *replicas);
 /* Generates all of config->events. */
@@ -103,12 +104,14 @@ static inline struct tt_stream_state *tt_replica_stream(const struct tt_replica_
 struct tt_scale { /* logits of one row and how they combine with its prior */
   const float *logits, *prior;
   float gate;
+  const float *boost; /* added to them; NULL: nothing */
 };
 static inline struct tt_scale tt_scale_of(const float *logits, const float *prior, size_t classes) {
-  return (struct tt_scale){logits, prior, logits[classes]};
+  return (struct tt_scale){.logits = logits, .prior = prior, .gate = logits[classes]};
 }
 static inline double tt_scale_logit(const struct tt_scale *scale, size_t v) {
-  return (double)scale->logits[v] + (double)scale->gate * (double)scale->prior[v];
+  return (double)scale->logits[v] + (double)scale->gate * (double)scale->prior[v] +
+         (scale->boost ? (double)scale->boost[v] : 0);
 }
 /* One of values[n] with allow(v) (NULL: all), in proportion to exp(logit); -1: none is allowed. */
 typedef bool tt_allow_fn(const void *what, int64_t value);

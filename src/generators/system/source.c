@@ -4,19 +4,42 @@
 
 enum { EVENTS_PER_STEP = 1024, VAL_WINDOWS = 64, SHORTEST_WINDOW = 8 };
 
+static enum tt_status find_workloads(const struct tt_system *system,
+                                     struct tt_system_source *source) {
+  enum tt_status status = tt_workloads_find(source->dataset, &source->workloads);
+  if (status != TT_OK)
+    return status;
+  source->labels = tt_alloc(source->workloads.labels.n, sizeof *source->labels);
+  if (!source->labels)
+    return tt_fail(TT_NO_MEMORY, "the sources' labels");
+  for (size_t i = 0; i < source->workloads.labels.n; i++) {
+    const char *name = source->workloads.labels.names[i];
+    source->labels[i] = tt_names_find(&system->base.labels, name);
+    if (source->labels[i] == TT_NAME_NONE)
+      return tt_fail(TT_BAD_INPUT, "%s: the workload '%s' is not that of the model",
+                     tt_dataset_path(source->dataset), name);
+  }
+  return TT_OK;
+}
+
 enum tt_status tt_system_source_open(const struct tt_system *system,
                                      const struct tt_dataset *dataset,
                                      struct tt_system_source *ret) {
+  ret->system = system;
   ret->dataset = dataset;
   enum tt_status status = tt_streams_open(dataset, TT_STREAM_CPU, &ret->streams);
+  if (status == TT_OK && system->n_workloads)
+    status = find_workloads(system, ret);
   if (status == TT_OK)
     status = tt_encoder_new(system->vocabulary, dataset, &ret->encoder);
   if (status == TT_OK)
-    status = tt_system_track_make(system, dataset, &ret->track);
+    status = tt_system_track_make(ret, &ret->track);
   return status;
 }
 
 void tt_system_source_close(struct tt_system_source *source) {
+  tt_workloads_release(&source->workloads);
+  tt_free(source->labels);
   tt_system_track_release(&source->track);
   tt_encoder_free(source->encoder);
   tt_streams_close(source->streams);

@@ -42,7 +42,7 @@ void tt_system_ids(const struct tt_system *system, const struct tt_system_moment
   ret[TT_SYSTEM_event] = m->event;
   ret[TT_SYSTEM_delay] = (int32_t)m->delay;
   ret[TT_SYSTEM_ret] = m->ret;
-  ret[TT_SYSTEM_cpu] = m->cpu;
+  ret[TT_SYSTEM_cpu] = tt_system_cpu_id(system, m->cpu);
   ret[TT_SYSTEM_thread] =
       known ? (int32_t)((uint32_t)cast->threads[m->thread].tid % TT_TID_BUCKETS) : -1;
   ret[TT_SYSTEM_comm] = m->comm == TT_COMM_NONE ? -1 : (int32_t)(m->comm % TT_SYSTEM_COMMS);
@@ -61,36 +61,46 @@ void tt_system_track_release(struct tt_system_track *track) {
   *track = (struct tt_system_track){0};
 }
 
-enum tt_status tt_system_track_make(const struct tt_system *system,
-                                    const struct tt_dataset *dataset, struct tt_system_track *ret) {
-  const struct tt_columns *c = tt_dataset_columns(dataset);
+/* Row i, in the state of its workload. */
+static void track_row(const struct tt_system *system, const struct tt_columns *c, size_t i,
+                      struct tt_system_state *state, struct tt_system_track *track) {
   const struct tt_cast *cast = &tt_system_markov(system)->cast;
-  struct tt_system_state state;
+  uint16_t cpu = c->cpu[i];
+  uint32_t thread = c->tid[i] == TT_TID_NONE ? TT_THREAD_ANY : tt_cast_find(cast, c->tid[i], cpu);
+  track->thread[i] = thread;
+  track->call[i] =
+      (uint16_t)(thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : state->calls[thread]);
+  tt_system_state_follow(system, state, cpu, thread, c->event[i]);
+  track->other[i] = state->elsewhere;
+  size_t busy = state->n_busy - (size_t)state->busy[cpu];
+  track->busy[i] = (uint8_t)(busy < TT_SYSTEM_BUSY ? busy : TT_SYSTEM_BUSY - 1);
+}
+
+enum tt_status tt_system_track_make(const struct tt_system_source *source,
+                                    struct tt_system_track *ret) {
+  const struct tt_columns *c = tt_dataset_columns(source->dataset);
+  const size_t n_states = source->system->n_workloads ? source->system->n_workloads : 1;
+  struct tt_system_state *states = tt_calloc(n_states, sizeof *states);
   struct tt_system_track track = {.thread = tt_alloc(c->n, sizeof *track.thread),
                                   .call = tt_alloc(c->n, sizeof *track.call),
                                   .other = tt_alloc(c->n, sizeof *track.other),
                                   .busy = tt_alloc(c->n, sizeof *track.busy)};
-  if (!track.thread || !track.call || !track.other || !track.busy) {
-    tt_system_track_release(&track);
-    return tt_fail(TT_NO_MEMORY, "the state at each of %zu events", c->n);
+  enum tt_status status = TT_OK;
+  if (!states || !track.thread || !track.call || !track.other || !track.busy)
+    status = tt_fail(TT_NO_MEMORY, "the state at each of %zu events", c->n);
+  for (size_t i = 0; i < n_states && status == TT_OK; i++)
+    status = tt_system_state_init(tt_system_workload(source->system, i), &states[i]);
+  for (size_t i = 0; i < c->n && status == TT_OK; i++) {
+    const struct tt_system *system = tt_system_of_row(source, i);
+    track_row(system, c, i, &states[system->label], &track);
   }
-  enum tt_status status = tt_system_state_init(system, &state);
+  for (size_t i = 0; states && i < n_states; i++)
+    tt_system_state_release(&states[i]);
+  tt_free(states);
   if (status != TT_OK) {
     tt_system_track_release(&track);
     return status;
   }
-  for (size_t i = 0; i < c->n; i++) {
-    uint16_t cpu = c->cpu[i];
-    uint32_t thread = c->tid[i] == TT_TID_NONE ? TT_THREAD_ANY : tt_cast_find(cast, c->tid[i], cpu);
-    track.thread[i] = thread;
-    track.call[i] =
-        (uint16_t)(thread == TT_THREAD_ANY ? TT_MARKOV_CALL_UNKNOWN : state.calls[thread]);
-    tt_system_state_follow(system, &state, cpu, thread, c->event[i]);
-    track.other[i] = state.elsewhere;
-    size_t busy = state.n_busy - (size_t)state.busy[cpu];
-    track.busy[i] = (uint8_t)(busy < TT_SYSTEM_BUSY ? busy : TT_SYSTEM_BUSY - 1);
-  }
-  tt_system_state_release(&state);
   *ret = track;
   return TT_OK;
 }

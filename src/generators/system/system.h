@@ -9,7 +9,10 @@
  *   model.c     settings, setting up, the model's folder
  *   replicas.h  sampling: replicas of the whole system side by side
  *
- * A generator's own struct begins with a struct tt_system. */
+ * A generator's own struct begins with a struct tt_system. Where training has several workload
+ * labels, all that is counted is so for each by itself, and nothing is drawn that a label never
+ * had; the network is one, which is told the label.
+ */
 #ifndef GENERATORS_SYSTEM_SYSTEM_H
 #define GENERATORS_SYSTEM_SYSTEM_H
 
@@ -20,10 +23,10 @@
 
 /* X(name): what is known after an event of a CPU's stream. */
 #define TT_SYSTEM_INPUT_TABLE(X)                                                                   \
-  X(event) /* of the training dataset's dictionary */                                              \
-  X(delay) /* bin of the time since the CPU's event before */                                      \
-  X(ret)   /* vocabulary id */                                                                     \
-  X(cpu)                                                                                           \
+  X(event)  /* of the training dataset's dictionary */                                             \
+  X(delay)  /* bin of the time since the CPU's event before */                                     \
+  X(ret)    /* vocabulary id */                                                                    \
+  X(cpu)    /* one of each workload: tt_system_cpu_id */                                           \
   X(thread) /* tid % 256 of the thread that runs next on this CPU */                               \
   X(comm)   /* its comm */                                                                         \
   X(call)   /* the system call it is in */                                                         \
@@ -61,7 +64,23 @@ struct tt_system {
   size_t width, layers, heads;    /* of the network */
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
+  /* [tt_generator_workloads of base] a system for each label, which owns what is counted (prior,
+   * rets, delays, on_cpu, follows, soonest, latest, starts) and borrows the rest; then this one has
+   * nothing of that. None: this is the only one. */
+  struct tt_system *workloads;
+  size_t n_workloads;
+  size_t label; /* of base.labels, that this is the system of; 0 where there is only one */
 };
+
+/* The system of a label. */
+static inline const struct tt_system *tt_system_workload(const struct tt_system *system,
+                                                         size_t label) {
+  return system->n_workloads ? &system->workloads[label] : system;
+}
+/* The network's id of a CPU. */
+static inline int32_t tt_system_cpu_id(const struct tt_system *system, size_t cpu) {
+  return (int32_t)(system->label * system->base.cpu_limit + cpu);
+}
 
 static inline const struct tt_markov *tt_system_markov(const struct tt_system *system) {
   return (const struct tt_markov *)system->prior;
@@ -77,10 +96,15 @@ void tt_system_ret_prior(const struct tt_system *system, uint16_t event, uint32_
                          uint16_t previous, uint32_t leave_out, float *out);
 void tt_system_delay_prior(const struct tt_system *system, uint16_t event, uint16_t previous,
                            uint16_t cpu, uint32_t leave_out, float *out);
-/* Counts rets, delays, on_cpu, follows, soonest and latest from the training data. */
-enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train);
+/* Counts rets, delays, on_cpu, follows, soonest and latest from the rows of one label (NULL: all).
+ */
+enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train,
+                               const char *label);
 /* What was ever seen; rows hold the classes (tt_tally_row.values). */
 struct tt_tally_row tt_system_successors(const struct tt_system *system, uint16_t previous);
+/* As tt_generator_ops.successors. */
+struct tt_tally_row tt_system_label_successors(const struct tt_generator *generator, size_t label,
+                                               uint16_t event);
 struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint32_t thread);
 struct tt_tally_row tt_system_event_rets(const struct tt_system *system, uint16_t event);
 struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint16_t event,
@@ -116,16 +140,14 @@ void tt_system_ids(const struct tt_system *system, const struct tt_system_moment
                    int32_t *ret);
 
 struct tt_system_track { /* the state at each row of a dataset, in memory: 11 bytes a row */
-  uint32_t *thread;      /* who ran; TT_THREAD_ANY */
+  uint32_t *thread;      /* who ran, in the cast of the row's workload; TT_THREAD_ANY */
   uint16_t *call;        /* what it was in before the row */
   int32_t *other;        /* after the row */
   uint8_t *busy;         /* other CPUs, after the row */
 };
-enum tt_status tt_system_track_make(const struct tt_system *system,
-                                    const struct tt_dataset *dataset, struct tt_system_track *ret);
 void tt_system_track_release(struct tt_system_track *track);
-/* What is known after row `here` of the dataset; `next`: the CPU's next row; `at`: where `here`
- * stands in the encoded channels. */
+/* What is known after row `here` of the dataset; `next`: the CPU's next row, of the same workload,
+ * which `system` is of; `at`: where `here` stands in the encoded channels. */
 struct tt_system_moment tt_system_recorded_moment(const struct tt_system *system,
                                                   const struct tt_columns *columns,
                                                   const struct tt_system_track *track,
@@ -134,7 +156,10 @@ struct tt_system_moment tt_system_recorded_moment(const struct tt_system *system
 
 /* A dataset with all that a training batch needs of it. */
 struct tt_system_source {
+  const struct tt_system *system;
   const struct tt_dataset *dataset;
+  struct tt_workloads workloads; /* of the dataset */
+  uint32_t *labels;              /* [workloads.labels.n] the system's; NULL: it has only one */
   struct tt_streams *streams;
   struct tt_encoder *encoder;
   struct tt_system_track track;
@@ -143,6 +168,17 @@ enum tt_status tt_system_source_open(const struct tt_system *system,
                                      const struct tt_dataset *dataset,
                                      struct tt_system_source *ret);
 void tt_system_source_close(struct tt_system_source *source); /* accepts zeroed */
+/* The state at each row, followed in each workload by itself (state.c); all but it is set. */
+enum tt_status tt_system_track_make(const struct tt_system_source *source,
+                                    struct tt_system_track *ret);
+/* The system of a row's workload. */
+static inline const struct tt_system *tt_system_of_row(const struct tt_system_source *source,
+                                                       uint64_t row) {
+  return source->labels
+             ? tt_system_workload(source->system,
+                                  source->labels[tt_workloads_at(&source->workloads, row)])
+             : source->system;
+}
 /* How long training windows are, in events that are predicted: twice the attention's window, so
  * that half of the positions see a whole one; less where no stretch of the data is as long. And how
  * many go into a step. */
@@ -170,8 +206,9 @@ struct tt_system_start {
   uint32_t *comm;   /* [n_threads] what each went by last; TT_COMM_NONE: not seen yet */
   struct tt_system_state state;
 };
-enum tt_status tt_system_keep_starts(struct tt_system *system, const struct tt_dataset *train,
-                                     const struct tt_system_track *track);
+/* Of each workload. */
+enum tt_status tt_system_keep_starts(struct tt_system *system,
+                                     const struct tt_system_source *train);
 void tt_system_start_release(struct tt_system_start *start);
 enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret);
 
@@ -190,6 +227,9 @@ enum tt_status tt_system_learn(struct tt_system *system, const struct tt_generat
                                struct tt_train_config *config);
 /* Ids and classes, from the dictionaries and the vocabulary. */
 void tt_system_set_sizes(struct tt_system *system);
+/* Makes the systems of the workloads, where there are several: nothing is counted yet, the rest is
+ * there. */
+enum tt_status tt_system_divide(struct tt_system *system);
 /* `otherwise` where windows of that many events are too short or too long. */
 enum tt_status tt_system_check_window(size_t context, enum tt_status otherwise);
 /* Frees all but the allocation itself. */
@@ -198,7 +238,8 @@ void tt_system_release(struct tt_system *system);
  */
 void tt_system_open_gate(struct tt_linear *head);
 
-/* ---- the model's folder (file.c): model.safetensors, and in prior/ a whole markov model ---- */
+/* ---- the model's folder (file.c): model.safetensors, and in prior/ a whole markov model; of
+ * several workloads each has what is counted of it in a folder of its own, prior/ too ---- */
 
 /* Writes it all, `params` too, and puts "architecture" and "vocabulary" into `model`. */
 enum tt_status tt_system_save(const struct tt_system *system, const struct tt_params *params,
