@@ -294,10 +294,12 @@ static void unknown_labels_are_told(void **state) {
   struct tt_generator *generator = train("markov", both);
   assert_int_equal(ask_for(generator, "neither"), TT_USAGE);
   assert_string_equal(tt_cause(0), "no workload 'neither': the model knows odd, even");
+  tt_causes_clear();
   tt_generator_free(generator);
   generator = train("markov", plain);
   assert_int_equal(generator->labels.n, 0);
   assert_int_equal(ask_for(generator, "odd"), TT_USAGE);
+  tt_causes_clear();
   tt_generator_free(generator);
   generator = train("rules", both);
   assert_int_equal(ask_for(generator, "odd"), TT_USAGE);
@@ -378,6 +380,22 @@ static struct tt_boost boost_of(const struct tt_generator *generator, const char
   return boost;
 }
 
+/* A share that is asked for is found by trial twins, and had. */
+static void shares_are_found(const struct tt_generator *generator, size_t n) {
+  const char *wish = "rare=0.02";
+  const struct tt_generate_options options = {.min_shares = &wish, .n_min_shares = 1};
+  struct tt_generate_config config = {.events = n, .seed = 11};
+  struct tt_boost boost;
+  assert_int_equal(tt_boost_parse(&options, generator, &boost), TT_OK);
+  assert_int_equal(tt_boost_fit(&boost, generator, &config), TT_OK);
+  struct twin twin = generate(generator, NULL, boost.factors, n);
+  tt_boost_count(&boost, twin.events, n);
+  assert_int_equal(tt_boost_satisfied(&boost, generator, n), TT_OK);
+  assert_true(boost.wishes[0].factor > 2 && boost.wishes[0].factor < 20);
+  tt_boost_release(&boost);
+  tt_free(twin.events);
+}
+
 static size_t count(const struct twin *twin, int type) {
   size_t n = 0;
   for (size_t i = 0; i < twin->n; i++)
@@ -417,6 +435,7 @@ static void rare_situations_rise(void **state) {
     assert_true((double)count(&after, EV_rare) > 2 * was * (double)odd / N);
     tt_boost_release(&boost);
     tt_free(after.events);
+    shares_are_found(generator, N);
     tt_generator_free(generator);
   }
 }

@@ -21,6 +21,25 @@ awk -v a="$(json "shares.$event")" 'BEGIN { exit !(a >= 0.005) }' || fail "its s
 expect_exit 0 "$TRACETWIN" generate model -o again --events 50000 --min-share $event=0.005 --json
 diff -r share again
 
+# A network heeds them too.
+small=(--context 16 --set width=16 --set layers=1 --set heads=1 --steps 1)
+for generator in ar masked; do
+  "$TRACETWIN" train -q real/train -o network -f --generator $generator "${small[@]}" >/dev/null
+  expect_exit 0 "$TRACETWIN" generate -q network -o few --events 20000 --amplify $event=1 --json
+  plain=$(json "shares.$event")
+  expect_exit 0 "$TRACETWIN" generate -q network -o many -f --events 20000 --amplify $event=64 --json
+  awk -v a="$plain" -v b="$(json "shares.$event")" 'BEGIN { exit !(b > 3 * a) }' ||
+    fail "$generator: from $plain to $(json "shares.$event")"
+  # what forbids events does so as before
+  expect_exit 3 "$TRACETWIN" check few --constraints c.json --json
+  attr=$(json d_attr)
+  expect_exit 3 "$TRACETWIN" check many --constraints c.json --json
+  awk -v a="$(json d_trans_cpu)" -v b="$(json d_attr)" -v c="$attr" 'BEGIN { exit !(a < 0.01 && b < c + 0.01) }' ||
+    fail "$generator: $(cat "$harness_output/stdout")"
+  rm -r few
+done
+rm -r network many
+
 # What can't be had, and what makes no sense, leaves nothing behind.
 expect_exit 1 "$TRACETWIN" generate model -o no --events 5000 --min-share $event=0.9
 expect_stdout ''
