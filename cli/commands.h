@@ -11,6 +11,7 @@
   X(split)                                                                                         \
   X(train)                                                                                         \
   X(generate)                                                                                      \
+  X(fill)                                                                                          \
   X(constraints)                                                                                   \
   X(check)                                                                                         \
   X(repair)                                                                                        \

@@ -76,6 +76,30 @@ struct tt_generate_summary {
 TT_API enum tt_status tt_job_generate(const struct tt_generate_options *options,
                                       struct tt_generate_summary *ret);
 
+/* Fills lost-event gaps of a dataset: draws as many events as were lost, given what came before and
+ * after on that CPU. A gap is left as it is where it isn't known how many were lost, or more than
+ * `longest`, or where the CPU has no event on either side. Only `masked` models can (TT_USAGE), of
+ * the dataset's dictionaries (TT_BAD_INPUT). */
+struct tt_fill_options {
+  const char *dataset, *model, *output;
+  uint64_t seed;
+  uint64_t candidates;        /* per gap, weighed against each other: 1 to 256 */
+  uint64_t longest;           /* most events of a gap that is filled */
+  bool best;                  /* the candidate closest to all others instead of a draw */
+  const char *const *without; /* [n_without] to compare: "network", "right" */
+  size_t n_without;
+  unsigned threads; /* 0: as many as CPUs */
+  bool overwrite;
+  struct tt_progress progress;
+};
+
+struct tt_fill_summary {
+  uint64_t gaps, filled_gaps, filled_events, events, seed;
+};
+
+TT_API enum tt_status tt_job_fill(const struct tt_fill_options *options,
+                                  struct tt_fill_summary *ret);
+
 /* The generators there are, the default first: name and one-line summary, NULL when i is out of
  * range. */
 TT_API const char *tt_generator_name(size_t i);

@@ -35,6 +35,30 @@ void tt_kv_rings_release(struct tt_kv_rings *rings) {
   *rings = (struct tt_kv_rings){0};
 }
 
+/* Keys and values of n neighbouring places. */
+static void copy_places(struct tt_kv_rings *rings, size_t from, size_t to, size_t at, size_t n) {
+  const size_t d = rings->d, stride = rings->stride;
+  const float *keys = rings->keys + from * stride * d + at;
+  float *target = rings->keys + to * stride * d + at;
+  for (size_t j = 0; j < d; j++)
+    memcpy(target + j * stride, keys + j * stride, n * sizeof *keys);
+  memcpy(rings->values + (to * stride + at) * d, rings->values + (from * stride + at) * d,
+         n * d * sizeof *rings->values);
+}
+
+void tt_kv_rings_copy(struct tt_kv_rings *rings, size_t from, size_t to, uint64_t first,
+                      uint64_t n) {
+  TT_ASSERT(from < rings->slots && to < rings->slots && from != to);
+  if (n >= rings->capacity) {
+    copy_places(rings, from, to, 0, rings->capacity);
+    return;
+  }
+  const size_t at = (size_t)(first % rings->capacity), end = at + (size_t)n;
+  if (end > rings->capacity)
+    copy_places(rings, from, to, 0, end - rings->capacity);
+  copy_places(rings, from, to, at, (end > rings->capacity ? rings->capacity : end) - at);
+}
+
 /* Rotates the heads of x [n] in place, as tt_op_rotary does; frequencies: [head / 2]. */
 static void rotate(float *x, size_t n, size_t head, const double *frequencies, uint64_t position) {
   const size_t half = head / 2;

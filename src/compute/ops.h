@@ -97,6 +97,9 @@ struct tt_kv_rings {
 enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
                                   struct tt_kv_rings *ret);
 void tt_kv_rings_release(struct tt_kv_rings *rings);
+/* Positions [first, first + n) of one sequence become those of another. */
+void tt_kv_rings_copy(struct tt_kv_rings *rings, size_t from, size_t to, uint64_t first,
+                      uint64_t n);
 /* Inference: row i of qkv [n, 3d] is the new position positions[i] of sequence slots[i]; new
  * positions of one sequence are consecutive rows (so that its ring is read from memory once).
  * Rotates queries and keys (rotary: as tt_op_rotary), appends, and attends to the last `window`

@@ -50,9 +50,11 @@ struct tt_dataset_meta {
   size_t n_sources, sources_capacity;
   struct tt_gap *gaps; /* sorted by begin */
   size_t n_gaps, gaps_capacity;
+  struct tt_gap *filled; /* that were: their `lost` events stand among the rows; sorted by begin */
+  size_t n_filled, filled_capacity;
   uint64_t lost_events;    /* sum over gaps */
   int64_t clock_origin_ns; /* ts 0 in ns since the epoch (LTTng) or since boot (perf) */
-  uint64_t seed;           /* of a synthetic dataset */
+  uint64_t seed;           /* of a synthetic dataset, or of what filled its gaps */
   bool synthetic;
 };
 
@@ -66,6 +68,7 @@ enum tt_status tt_dataset_meta_add_source(struct tt_dataset_meta *meta, const ch
                                           const char *format, const char *sha256, const char *label,
                                           uint64_t first, uint64_t events);
 enum tt_status tt_dataset_meta_add_gap(struct tt_dataset_meta *meta, const struct tt_gap *gap);
+enum tt_status tt_dataset_meta_add_filled(struct tt_dataset_meta *meta, const struct tt_gap *gap);
 
 /* ---- reading ---- */
 struct tt_dataset;

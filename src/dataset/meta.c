@@ -27,6 +27,7 @@ void tt_dataset_meta_release(struct tt_dataset_meta *meta) {
     release_source(&meta->sources[i]);
   tt_free(meta->sources);
   tt_free(meta->gaps);
+  tt_free(meta->filled);
   tt_dataset_meta_init(meta);
 }
 
@@ -61,6 +62,13 @@ enum tt_status tt_dataset_meta_add_gap(struct tt_dataset_meta *meta, const struc
   return TT_OK;
 }
 
+enum tt_status tt_dataset_meta_add_filled(struct tt_dataset_meta *meta, const struct tt_gap *gap) {
+  if (tt_grow(&meta->filled, &meta->filled_capacity, meta->n_filled + 1, sizeof *meta->filled))
+    return no_memory();
+  meta->filled[meta->n_filled++] = *gap;
+  return TT_OK;
+}
+
 static int copy_names(const struct tt_names *from, struct tt_names *to) {
   for (size_t i = 0; i < from->n; i++)
     if (tt_names_add(to, from->names[i]) == TT_NAME_NONE)
@@ -82,6 +90,8 @@ enum tt_status tt_dataset_meta_copy(const struct tt_dataset_meta *meta,
   }
   for (size_t i = 0; status == TT_OK && i < meta->n_gaps; i++)
     status = tt_dataset_meta_add_gap(&copy, &meta->gaps[i]);
+  for (size_t i = 0; status == TT_OK && i < meta->n_filled; i++)
+    status = tt_dataset_meta_add_filled(&copy, &meta->filled[i]);
   if (status != TT_OK) {
     tt_dataset_meta_release(&copy);
     return status;
@@ -119,15 +129,15 @@ static json_t *sources_to_json(const struct tt_dataset_meta *meta) {
   return array;
 }
 
-static json_t *gaps_to_json(const struct tt_dataset_meta *meta, uint64_t *ret_lost) {
-  struct tt_gap *sorted = tt_alloc(meta->n_gaps, sizeof *sorted);
+static json_t *gaps_to_json(const struct tt_gap *gaps, size_t n, uint64_t *ret_lost) {
+  struct tt_gap *sorted = tt_alloc(n, sizeof *sorted);
   json_t *array = sorted ? json_array() : NULL;
   uint64_t lost = 0;
-  if (sorted && meta->n_gaps) {
-    memcpy(sorted, meta->gaps, meta->n_gaps * sizeof *sorted);
-    qsort(sorted, meta->n_gaps, sizeof *sorted, by_begin);
+  if (sorted && n) {
+    memcpy(sorted, gaps, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_begin);
   }
-  for (size_t i = 0; array && i < meta->n_gaps; i++) {
+  for (size_t i = 0; array && i < n; i++) {
     lost += sorted[i].lost;
     json_t *gap = json_pack("{s:I, s:I, s:o, s:i}", "begin", (json_int_t)sorted[i].begin, "end",
                             (json_int_t)sorted[i].end, "lost", tt_json_u64(sorted[i].lost), "cpu",
@@ -142,24 +152,36 @@ static json_t *gaps_to_json(const struct tt_dataset_meta *meta, uint64_t *ret_lo
   return array;
 }
 
+/* "filled", where anything was; false: no memory. */
+static bool put_filled(const struct tt_dataset_meta *meta, json_t *json) {
+  uint64_t events;
+  return meta->n_filled == 0 ||
+         json_object_set_new(json, "filled", gaps_to_json(meta->filled, meta->n_filled, &events)) ==
+             0;
+}
+
 json_t *tt_meta_to_json(const struct tt_dataset_meta *meta,
                         const struct tt_dataset_header *header) {
   const struct tt_dataset_counts *counts = &header->counts;
   uint64_t lost = 0;
-  json_t *gaps = gaps_to_json(meta, &lost);
-  return json_pack("{s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, "
-                   "s:o, s:o, s:o, s:o, s:o}",
-                   "format", TT_DATASET_FORMAT, "version", TT_DATASET_VERSION, "events",
-                   tt_json_u64(counts->events), "shard_events", tt_json_u64(header->shard_events),
-                   "shards", tt_json_u64(header->shards), "event_types",
-                   (json_int_t)counts->event_types, "comm_types", (json_int_t)counts->comms, "cpus",
-                   (json_int_t)counts->cpus, "cpu_limit", (json_int_t)header->cpu_limit, "tids",
-                   (json_int_t)counts->tids, "first_ts", (json_int_t)counts->first_ts, "last_ts",
-                   (json_int_t)counts->last_ts, "clock_origin_ns",
-                   (json_int_t)meta->clock_origin_ns, "lost_events", tt_json_u64(lost), "synthetic",
-                   (int)meta->synthetic, "seed", tt_json_u64(meta->seed), "event_names",
-                   tt_json_names(&meta->events), "comms", tt_json_names(&meta->comms), "sources",
-                   sources_to_json(meta), "gaps", gaps);
+  json_t *gaps = gaps_to_json(meta->gaps, meta->n_gaps, &lost);
+  json_t *json =
+      json_pack("{s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, "
+                "s:o, s:o, s:o, s:o, s:o}",
+                "format", TT_DATASET_FORMAT, "version", TT_DATASET_VERSION, "events",
+                tt_json_u64(counts->events), "shard_events", tt_json_u64(header->shard_events),
+                "shards", tt_json_u64(header->shards), "event_types",
+                (json_int_t)counts->event_types, "comm_types", (json_int_t)counts->comms, "cpus",
+                (json_int_t)counts->cpus, "cpu_limit", (json_int_t)header->cpu_limit, "tids",
+                (json_int_t)counts->tids, "first_ts", (json_int_t)counts->first_ts, "last_ts",
+                (json_int_t)counts->last_ts, "clock_origin_ns", (json_int_t)meta->clock_origin_ns,
+                "lost_events", tt_json_u64(lost), "synthetic", (int)meta->synthetic, "seed",
+                tt_json_u64(meta->seed), "event_names", tt_json_names(&meta->events), "comms",
+                tt_json_names(&meta->comms), "sources", sources_to_json(meta), "gaps", gaps);
+  if (json && put_filled(meta, json))
+    return json;
+  json_decref(json);
+  return NULL;
 }
 
 static enum tt_status source_from_json(const json_t *json, uint64_t events,
@@ -185,7 +207,11 @@ static enum tt_status source_from_json(const json_t *json, uint64_t events,
   return status;
 }
 
-static enum tt_status gap_from_json(const json_t *json, struct tt_dataset_meta *meta) {
+typedef enum tt_status add_gap_fn(struct tt_dataset_meta *meta, const struct tt_gap *gap);
+
+/* One more of those that are there; `last`: the one before, NULL: none. */
+static enum tt_status gap_from_json(const json_t *json, const struct tt_gap *last, add_gap_fn *add,
+                                    struct tt_dataset_meta *meta) {
   struct tt_gap gap = {0};
   uint64_t cpu = 0;
   enum tt_status status = tt_json_get_i64(json, "begin", &gap.begin);
@@ -201,10 +227,32 @@ static enum tt_status gap_from_json(const json_t *json, struct tt_dataset_meta *
     return tt_fail(TT_BAD_INPUT, "\"cpu\" is above %d", UINT16_MAX);
   if (gap.end < gap.begin)
     return tt_fail(TT_BAD_INPUT, "it ends before it begins");
-  if (meta->n_gaps && gap.begin < meta->gaps[meta->n_gaps - 1].begin)
+  if (last && gap.begin < last->begin)
     return tt_fail(TT_BAD_INPUT, "it begins before the one above it");
   gap.cpu = (uint16_t)cpu;
-  return tt_dataset_meta_add_gap(meta, &gap);
+  return add(meta, &gap);
+}
+
+static enum tt_status gaps_from_json(const json_t *json, struct tt_dataset_meta *meta) {
+  const json_t *gaps = NULL;
+  enum tt_status status = tt_json_get_array(json, "gaps", SIZE_MAX, &gaps);
+  for (size_t i = 0; status == TT_OK && i < json_array_size(gaps); i++) {
+    status = gap_from_json(json_array_get(gaps, i), i ? &meta->gaps[i - 1] : NULL,
+                           tt_dataset_meta_add_gap, meta);
+    if (status != TT_OK)
+      status = tt_fail(status, "\"gaps\": entry %zu", i);
+  }
+  if (status == TT_OK && json_object_get(json, "filled"))
+    status = tt_json_get_array(json, "filled", SIZE_MAX, &gaps);
+  else
+    gaps = NULL;
+  for (size_t i = 0; status == TT_OK && i < json_array_size(gaps); i++) {
+    status = gap_from_json(json_array_get(gaps, i), i ? &meta->filled[i - 1] : NULL,
+                           tt_dataset_meta_add_filled, meta);
+    if (status != TT_OK)
+      status = tt_fail(status, "\"filled\": entry %zu", i);
+  }
+  return status;
 }
 
 /* The fields about the rows, and that they fit one another. */
@@ -259,7 +307,7 @@ enum tt_status tt_meta_from_json(const json_t *json, struct tt_dataset_meta *ret
   struct tt_dataset_header header = {0};
   struct tt_dataset_meta meta;
   tt_dataset_meta_init(&meta);
-  const json_t *sources = NULL, *gaps = NULL;
+  const json_t *sources = NULL;
   enum tt_status status = header_from_json(json, &header);
   if (status == TT_OK)
     status = tt_json_get_i64(json, "clock_origin_ns", &meta.clock_origin_ns);
@@ -279,12 +327,7 @@ enum tt_status tt_meta_from_json(const json_t *json, struct tt_dataset_meta *ret
       status = tt_fail(status, "\"sources\": entry %zu", i);
   }
   if (status == TT_OK)
-    status = tt_json_get_array(json, "gaps", SIZE_MAX, &gaps);
-  for (size_t i = 0; status == TT_OK && i < json_array_size(gaps); i++) {
-    status = gap_from_json(json_array_get(gaps, i), &meta);
-    if (status != TT_OK)
-      status = tt_fail(status, "\"gaps\": entry %zu", i);
-  }
+    status = gaps_from_json(json, &meta);
   if (status != TT_OK) {
     tt_dataset_meta_release(&meta);
     return status;

@@ -68,6 +68,9 @@ static enum tt_status slice_meta(const struct tt_dataset *dataset, const struct 
     for (size_t i = 0; status == TT_OK && i < whole->n_gaps; i++)
       if (whole->gaps[i].begin <= ts[end - 1] && whole->gaps[i].end >= ts[first])
         status = tt_dataset_meta_add_gap(meta, &whole->gaps[i]);
+    for (size_t i = 0; status == TT_OK && i < whole->n_filled; i++)
+      if (whole->filled[i].begin <= ts[end - 1] && whole->filled[i].end >= ts[first])
+        status = tt_dataset_meta_add_filled(meta, &whole->filled[i]);
   }
   return status;
 }

@@ -57,8 +57,7 @@ static enum tt_status count_rows(struct tt_streams *s) {
   return TT_OK;
 }
 
-/* First row whose time is at least t (or, `after`: later than t). */
-static uint64_t row_at(const struct tt_columns *columns, int64_t t, bool after) {
+uint64_t tt_row_at(const struct tt_columns *columns, int64_t t, bool after) {
   size_t low = 0, high = columns->n;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -103,8 +102,8 @@ static enum tt_status find_segments(struct tt_streams *s, size_t stream) {
     size_t last = i; /* gaps that overlap are one */
     while (last + 1 < gaps->n && gaps->begin[last + 1] <= gaps->reach[last])
       last++;
-    holes[n].first = tt_streams_position(s, stream, row_at(columns, gaps->begin[i], false));
-    holes[n++].last = tt_streams_position(s, stream, row_at(columns, gaps->reach[last], true));
+    holes[n].first = tt_streams_position(s, stream, tt_row_at(columns, gaps->begin[i], false));
+    holes[n++].last = tt_streams_position(s, stream, tt_row_at(columns, gaps->reach[last], true));
     i = last + 1;
   }
   for (size_t i = 0; i < cuts->n_borders; i++, n++)

@@ -44,6 +44,8 @@ void tt_streams_rows(const struct tt_streams *streams, size_t stream, uint64_t f
                      uint64_t *rows);
 /* Number of rows of the stream before dataset row `row` (row <= events). */
 uint64_t tt_streams_position(const struct tt_streams *streams, size_t stream, uint64_t row);
+/* First row whose time is at least t (or, `after`: later than t); n when there is none. */
+uint64_t tt_row_at(const struct tt_columns *columns, int64_t t, bool after);
 /* All segments in order of (stream, first); within a gap that spans rows of other CPUs, merged
  * rows stand alone and segments of a single row are left out. */
 const struct tt_segment *tt_streams_segments(const struct tt_streams *streams, size_t *ret_n);

@@ -265,6 +265,29 @@ enum tt_status tt_generator_generate(const struct tt_generator *generator,
   return TT_OK;
 }
 
+static bool same_names(const struct tt_names *a, const struct tt_names *b) {
+  for (size_t i = 0; a->n == b->n && i < a->n; i++)
+    if (strcmp(a->names[i], b->names[i]) != 0)
+      return false;
+  return a->n == b->n;
+}
+
+enum tt_status tt_generator_fill(const struct tt_generator *generator, struct tt_holes *holes,
+                                 const struct tt_fill_config *config) {
+  const struct tt_dataset_meta *meta = tt_dataset_meta(holes->dataset);
+  if (!generator->ops->fill)
+    return tt_fail(TT_USAGE, "the generator %s cannot fill gaps", generator->ops->name);
+  if (!same_names(&generator->events, &meta->events) ||
+      !same_names(&generator->comms, &meta->comms) ||
+      tt_dataset_cpu_limit(holes->dataset) > generator->cpu_limit)
+    return tt_fail(TT_BAD_INPUT,
+                   "%s: the model was trained on other event names, commands or CPUs (train it on "
+                   "this dataset or on a part of a split of it)",
+                   tt_dataset_path(holes->dataset));
+  enum tt_status status = generator->ops->fill(generator, holes, config);
+  return status == TT_OK ? TT_OK : tt_fail(status, "while filling with %s", generator->ops->name);
+}
+
 enum tt_status tt_generator_meta(const struct tt_generator *generator, const char *model_path,
                                  const char *label, uint64_t events, uint64_t seed,
                                  struct tt_dataset_meta *ret) {

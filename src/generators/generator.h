@@ -21,6 +21,7 @@
 #include "base/names.h"
 #include "base/status.h"
 #include "dataset/dataset.h"
+#include "dataset/holes.h"
 #include "dataset/streams.h"
 #include "dataset/workloads.h"
 #include "generators/tally.h"
@@ -76,6 +77,15 @@ struct tt_generate_config {
   const float *boost;
 };
 
+struct tt_fill_config {
+  uint64_t seed;
+  size_t candidates; /* ways to fill a hole that are weighed against each other; >= 1 */
+  bool best;         /* the candidate that has most in common with all; else a draw */
+  bool network;      /* false: by counting alone */
+  bool right;        /* false: as if nothing were known of what comes after */
+  const struct tt_progress *progress;
+};
+
 /* Where generated events go: in time order, `n` at a time; ids are those of the training dataset's
  * dictionaries. A status other than TT_OK stops the generation and is passed on. */
 struct tt_event_sink {
@@ -122,6 +132,10 @@ struct tt_generator_ops {
   enum tt_status (*generate)(const struct tt_generator *generator,
                              const struct tt_generate_config *config,
                              const struct tt_event_sink *sink);
+  /* Draws the events of every hole of a dataset with the training data's dictionaries; NULL: it
+   * can't. */
+  enum tt_status (*fill)(const struct tt_generator *generator, struct tt_holes *holes,
+                         const struct tt_fill_config *config);
   /* Writes folder/model.safetensors (and more files if need be) and puts its own members into
    * `model`, the object that becomes model.json. */
   enum tt_status (*save)(const struct tt_generator *generator, const char *folder, json_t *model);
@@ -144,6 +158,10 @@ enum tt_status tt_generator_train(const char *name, const struct tt_train_config
 enum tt_status tt_generator_generate(const struct tt_generator *generator,
                                      const struct tt_generate_config *config,
                                      const struct tt_event_sink *sink);
+/* TT_USAGE where the generator can't; TT_BAD_INPUT where the dataset isn't of the same dictionaries
+ * and CPUs. */
+enum tt_status tt_generator_fill(const struct tt_generator *generator, struct tt_holes *holes,
+                                 const struct tt_fill_config *config);
 /* The model folder, whole or not at all; TT_EXISTS when it is there and not to be overwritten. */
 enum tt_status tt_generator_save(const struct tt_generator *generator, const char *path,
                                  bool overwrite);

@@ -100,6 +100,12 @@ void tt_transformer_rings_release(struct tt_transformer_rings *rings) {
   rings->n = 0;
 }
 
+void tt_transformer_rings_copy(struct tt_transformer_rings *rings, size_t from, size_t to,
+                               uint64_t first, uint64_t n) {
+  for (size_t i = 0; i < rings->n; i++)
+    tt_kv_rings_copy(&rings->layers[i], from, to, first, n);
+}
+
 /* A norm that first adds `branch` (NULL: none), its gate in mod_before, to the stream x. */
 static struct tt_tensor *add_norm(struct tt_compute *c, struct tt_tensor **x,
                                   struct tt_tensor *branch, const struct tt_norm *norm,

@@ -55,6 +55,9 @@ enum tt_status tt_transformer_rings_create(const struct tt_transformer *transfor
                                            size_t window, size_t together,
                                            struct tt_transformer_rings *ret);
 void tt_transformer_rings_release(struct tt_transformer_rings *rings);
+/* Positions [first, first + n) of slot `from` become those of slot `to`. */
+void tt_transformer_rings_copy(struct tt_transformer_rings *rings, size_t from, size_t to,
+                               uint64_t first, uint64_t n);
 /* Inference without conditioning: new positions of many sequences, at most `together` of each
  * (slots, positions: as tt_op_attention_rings). x: [n, d] -> [n, d], normed. */
 struct tt_tensor *tt_transformer_step(struct tt_compute *c,

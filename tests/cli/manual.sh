@@ -4,7 +4,7 @@ manual=$SOURCE_DIR/docs/tracetwin.1
 compare() { python3 "$SOURCE_DIR/tests/cli/lib/manual.py" "$TRACETWIN" "$1"; }
 
 expect_exit 0 compare "$manual"
-expect_stdout '12 commands agree'
+expect_stdout '13 commands agree'
 # The comparison notices what is missing, made up or called otherwise.
 sed '/^\.TP$/{N;/--gap N/d}' "$manual" >missing.1
 expect_exit 1 compare missing.1
@@ -42,6 +42,9 @@ expect_exit 0 "$TRACETWIN" info m --json
 [ "$(printed)" = 'kind generator parameters steps loss val_loss seed' ] || fail "info of a model prints: $(printed)"
 expect_exit 0 "$TRACETWIN" generate m -o g --events 10 --json
 agree generate
+expect_exit 0 "$TRACETWIN" train s/train -o masked --generator masked --steps 1 --set width=32 --set layers=1
+expect_exit 0 "$TRACETWIN" fill s/test --model masked -o filled --json
+agree fill
 expect_exit 0 "$TRACETWIN" predict --train s/train --val s/val --test s/test --steps 1 --json
 agree predict
 expect_exit 0 "$TRACETWIN" export g -o g.csv --format csv --json

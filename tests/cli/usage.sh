@@ -1,6 +1,6 @@
 # How a command is called: unknown words are exit 2 with one line that says what and how it should be; help is exit 0.
 . "$SOURCE_DIR/tests/cli/lib/harness.sh" || exit 1
-commands='run import info split train generate constraints check repair predict evaluate export'
+commands='run import info split train generate fill constraints check repair predict evaluate export'
 
 expect_exit 2 "$TRACETWIN"
 expect_stdout ''
@@ -30,11 +30,11 @@ for command in $commands; do
   expect_exit 2 "$TRACETWIN" "$command" a --json=yes
   expect_stderr "option '--json=yes' takes no value"
 done
-for command in info split train generate constraints check repair export; do
+for command in info split train generate fill constraints check repair export; do
   expect_exit 2 "$TRACETWIN" "$command" one two
   expect_stderr "tracetwin $command: unexpected operand 'two'"
 done
-for command in run import split train generate constraints repair evaluate export; do
+for command in run import split train generate fill constraints repair evaluate export; do
   expect_exit 2 "$TRACETWIN" "$command" a -o
   expect_stderr "tracetwin $command: option '-o' needs a value"
   expect_exit 2 "$TRACETWIN" "$command" a --output=

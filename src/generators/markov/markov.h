@@ -97,6 +97,11 @@ static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint
     return tag | where;
   }
 }
+/* The thread that a value of `turns` stands for on a CPU. */
+static inline uint32_t tt_markov_thread_of(const struct tt_markov *markov, int64_t turn,
+                                           uint16_t cpu) {
+  return turn == TT_MARKOV_IDLE ? markov->idle[cpu] : (uint32_t)turn;
+}
 #define TT_MARKOV_DELAY_LEVELS 3
 static inline uint64_t tt_markov_delay_key(unsigned level, uint16_t cpu, uint16_t previous,
                                            uint16_t event) {

@@ -29,10 +29,6 @@ struct sampler {
 
 /* ---- threads ---- */
 
-static uint32_t thread_of(const struct tt_markov *markov, int64_t turn, uint16_t cpu) {
-  return turn == TT_MARKOV_IDLE ? markov->idle[cpu] : (uint32_t)turn;
-}
-
 static bool may_enter(const struct tt_markov *markov, const struct tt_decoder *decoder,
                       uint32_t thread, uint16_t cpu, uint32_t leaving) {
   return thread != TT_THREAD_ANY && (thread != leaving || !markov->cast.switches) &&
@@ -46,7 +42,7 @@ static uint32_t draw_free(const struct tt_markov *markov, const struct tt_decode
   uint32_t chosen = TT_THREAD_ANY;
   uint64_t weight = 0;
   for (size_t i = 0; i < row->n; i++) {
-    uint32_t thread = thread_of(markov, row->values[i], cpu);
+    uint32_t thread = tt_markov_thread_of(markov, row->values[i], cpu);
     if (!may_enter(markov, decoder, thread, cpu, leaving))
       continue;
     weight += tt_tally_at(row, i);
@@ -68,7 +64,7 @@ uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt
     int64_t turn;
     if (!tt_backoff_draw(rows, TT_MARKOV_TURN_MIXED, rng, &turn))
       break;
-    uint32_t thread = thread_of(markov, turn, cpu);
+    uint32_t thread = tt_markov_thread_of(markov, turn, cpu);
     if (may_enter(markov, decoder, thread, cpu, leaving))
       return thread;
   }
@@ -115,7 +111,7 @@ static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream 
     uint32_t chosen = TT_THREAD_ANY;
     double all = 0;
     for (size_t i = 0; i < row.n; i++) { /* one in proportion to its weight, in one pass */
-      const uint32_t thread = thread_of(markov, row.values[i], cpu);
+      const uint32_t thread = tt_markov_thread_of(markov, row.values[i], cpu);
       if (!may_enter(markov, sampler->decoder, thread, cpu, leaving))
         continue;
       const double weight = (double)tt_tally_at(&row, i) * fits(markov, thread, events, n);

@@ -193,6 +193,7 @@ const struct tt_generator_ops tt_masked_ops = {
     .options = OPTIONS,
     .train = masked_train,
     .generate = tt_masked_generate,
+    .fill = tt_masked_fill,
     .save = masked_save,
     .load = masked_load,
     .free = masked_free,

@@ -134,6 +134,9 @@ enum tt_status tt_masked_generate(const struct tt_generator *generator,
                                   const struct tt_generate_config *config,
                                   const struct tt_event_sink *sink);
 
+enum tt_status tt_masked_fill(const struct tt_generator *generator, struct tt_holes *holes,
+                              const struct tt_fill_config *config);
+
 /* ---- one block (block.c) ---- */
 
 struct tt_masked_block_site { /* where a block begins */
@@ -162,6 +165,9 @@ struct tt_masked_block_scratch *tt_masked_block_scratch_new(const struct tt_mask
 void tt_masked_block_begin(const struct tt_masked *masked, const struct tt_masked_block_site *site,
                            struct tt_masked_block_scratch *scratch, struct tt_masked_block *block,
                            struct tt_rng *rng);
+/* Makes the scratch that of a block begun elsewhere. */
+void tt_masked_block_allow(const struct tt_masked *masked, const struct tt_masked_block_site *site,
+                           struct tt_masked_block_scratch *scratch);
 /* Logits of places from `first` on: [places, n_tokens + 1]. */
 struct tt_masked_block_logits {
   const float *data;
