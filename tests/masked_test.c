@@ -216,8 +216,11 @@ static struct tt_masked_block_logits logits_of(struct toy_model *m, const int32_
 
 static bool follows(const struct toy_model *m, size_t before, bool begins, size_t token) {
   const struct tt_bridge *bridge = &m->masked->bridge;
-  const struct tt_place place = {
-      &m->masked->system, tt_system_thread_events(&m->masked->system, m->site.thread), m->site.cpu};
+  const struct tt_system *system = &m->masked->system;
+  const struct tt_place place = {.system = system,
+                                 .thread = tt_system_thread_events(system, m->site.thread),
+                                 .cpu = m->site.cpu,
+                                 .call = TT_MARKOV_CALL_UNKNOWN};
   const bool ended = !begins && (before == bridge->n_events || bridge->ends[before]);
   if (ended || token == bridge->n_events)
     return ended && token == bridge->n_events;

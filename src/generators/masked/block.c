@@ -51,6 +51,16 @@ static size_t token_before(const struct tt_masked *masked,
   return site->history->n ? site->history->events[0] : masked->bridge.n_tokens;
 }
 
+/* The system call that the thread is in at place k, whose left neighbours are known from place
+ * `from` on (0: all of the past is). */
+static uint32_t call_at(const struct tt_masked *masked, const struct tt_masked_block_site *site,
+                        const int32_t *tokens, size_t from, size_t k) {
+  uint32_t call = from == 0 ? site->call : TT_MARKOV_CALL_UNKNOWN; /* one call of one thread */
+  for (size_t i = from; i < k && site->thread != TT_THREAD_ANY; i++)
+    tt_markov_follow_call(tt_system_markov(&masked->system), &call, 0, (uint16_t)tokens[i]);
+  return call;
+}
+
 /* ---- the prior ---- */
 
 /* The n-gram at k, whose left neighbours are known from place `from` on (0: all of the past is). */
@@ -59,16 +69,11 @@ static void ngram_prior(const struct tt_masked *masked, const struct tt_masked_b
                         float *out) {
   const struct tt_system *system = &masked->system;
   struct tt_markov_history history = *site->history;
-  uint32_t call = site->call;
-  if (from > 0) {
+  const uint32_t call = call_at(masked, site, tokens, from, k);
+  if (from > 0)
     history.n = 0;
-    call = TT_MARKOV_CALL_UNKNOWN;
-  }
-  for (size_t i = from; i < k; i++) {
+  for (size_t i = from; i < k; i++)
     tt_markov_push(&history, (uint16_t)tokens[i]);
-    if (site->thread != TT_THREAD_ANY) /* one call of one thread */
-      tt_markov_follow_call(tt_system_markov(system), &call, 0, (uint16_t)tokens[i]);
-  }
   tt_system_event_prior(system, &history, site->thread, call, leave_out, out);
   out[end_of(masked)] = FLOOR;
 }
@@ -212,8 +217,9 @@ static bool weigh(const struct tt_scale *scale, const bool *may, size_t n, doubl
   return sum > 0;
 }
 
-/* From left to right nothing but the left neighbour decides, and where that leaves nothing, what is
- * asked for of the first event, the thread and the CPU count no more: as `ar`. */
+/* From left to right nothing but the left neighbour and the system call decide, and where that
+ * leaves nothing, what is asked for of the first event, the call, the thread and the CPU count no
+ * more, in this order: as `ar`. */
 static bool weigh_successors(const struct tt_masked *masked,
                              const struct tt_masked_block_site *site, const struct tt_scale *scale,
                              struct tt_masked_block_scratch *scratch,
@@ -225,13 +231,16 @@ static bool weigh_successors(const struct tt_masked *masked,
       bridge, k > 0 ? (size_t)block->tokens[k - 1] : token_before(masked, site), &n_next);
   bool found = false;
   const bool *first = k == 0 ? site->first : NULL;
-  for (int rule = first ? 0 : 1; rule < 4 && !found; rule++) {
+  const uint32_t call = call_at(masked, site, block->tokens, 0, k);
+  for (int rule = first ? 0 : 1; rule < 5 && !found; rule++) {
     memset(scratch->reached, 0, bridge->n_tokens * sizeof *scratch->reached);
     for (size_t i = 0; i < n_next; i++) {
       const size_t v = next[i];
-      scratch->reached[v] = rule == 0   ? scratch->allowed[v] && first[v]
-                            : rule == 1 ? scratch->allowed[v]
-                            : rule == 2 ? on_cpu[v]
+      const bool in_call = rule > 1 || v >= bridge->n_events ||
+                           tt_system_call_had(&masked->system, call, (uint16_t)v);
+      scratch->reached[v] = rule == 0   ? in_call && scratch->allowed[v] && first[v]
+                            : rule <= 2 ? in_call && scratch->allowed[v]
+                            : rule == 3 ? on_cpu[v]
                                         : true;
     }
     found = weigh(scale, scratch->reached, bridge->n_tokens, scratch->probabilities);

@@ -93,7 +93,7 @@ static enum tt_status add_seen(struct tt_model_writer *writer, const char *colum
   return tt_count_file_add(writer, "seen", column, wide, n);
 }
 
-enum { BUFFERS = 5 };
+enum { BUFFERS = 6 };
 static enum tt_status add_counts(const struct tt_system *system, struct tt_model_writer *writer,
                                  int64_t **buffers) {
   const size_t events = system->base.events.n, each = start_size(system);
@@ -113,6 +113,8 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
         add_seen(writer, "on_cpu", system->on_cpu, system->base.cpu_limit * events, &buffers[3]);
   if (status == TT_OK)
     status = add_seen(writer, "follows", system->follows, events * events, &buffers[4]);
+  if (status == TT_OK)
+    status = add_seen(writer, "in_call", system->in_call, (events + 1) * events, &buffers[5]);
   if (status == TT_OK)
     status = tt_count_file_add(writer, "seen", "soonest", system->soonest, events);
   if (status == TT_OK)
@@ -291,6 +293,8 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
     status = load_seen(file, "on_cpu", system->base.cpu_limit * events, &system->on_cpu);
   if (status == TT_OK)
     status = load_seen(file, "follows", events * events, &system->follows);
+  if (status == TT_OK)
+    status = load_seen(file, "in_call", (events + 1) * events, &system->in_call);
   if (status == TT_OK)
     status = load_times(system, file, "soonest", &system->soonest);
   if (status == TT_OK)

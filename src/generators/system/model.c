@@ -18,6 +18,7 @@ static void release_counts(struct tt_system *system) {
   tt_ngram_release(&system->delays);
   tt_free(system->on_cpu);
   tt_free(system->follows);
+  tt_free(system->in_call);
   tt_free(system->soonest);
   tt_free(system->latest);
   for (size_t i = 0; i < system->n_starts; i++)

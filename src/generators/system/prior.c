@@ -79,6 +79,32 @@ struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint1
   return row.n ? row : row_of(&system->delays, delay_context(event, 0, 0), 1);
 }
 
+/* Row of in_call; call is known. */
+static bool *events_in(const struct tt_system *system, uint32_t call) {
+  const size_t n = system->base.events.n;
+  return system->in_call + (call == TT_MARKOV_NO_CALL ? n : call) * n;
+}
+
+bool tt_system_call_had(const struct tt_system *system, uint32_t call, uint16_t event) {
+  const uint8_t role = tt_system_markov(system)->cast.events[event].role;
+  return call == TT_MARKOV_CALL_UNKNOWN || (role != TT_ROLE_ENTRY && role != TT_ROLE_EXIT) ||
+         events_in(system, call)[event];
+}
+
+/* What a row's thread had in the system call that it is in, and what it is in afterwards. */
+static void count_call(struct tt_system *system, const struct tt_columns *columns, uint64_t i,
+                       uint32_t *calls) {
+  const struct tt_markov *markov = tt_system_markov(system);
+  if (columns->tid[i] == TT_TID_NONE)
+    return;
+  const uint32_t thread = tt_cast_find(&markov->cast, columns->tid[i], columns->cpu[i]);
+  if (thread == TT_THREAD_ANY)
+    return;
+  if (calls[thread] != TT_MARKOV_CALL_UNKNOWN)
+    events_in(system, calls[thread])[columns->event[i]] = true;
+  tt_markov_follow_call(markov, calls, thread, columns->event[i]);
+}
+
 enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train,
                                const char *label) {
   const struct tt_columns *columns = tt_dataset_columns(train);
@@ -90,16 +116,19 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
     uint64_t row;
     bool begun;
   } *last = tt_calloc(system->base.cpu_limit, sizeof *last);
+  uint32_t *calls = tt_markov_new_calls(tt_system_markov(system));
+  system->in_call =
+      tt_calloc((system->base.events.n + 1) * system->base.events.n, sizeof *system->in_call);
   system->on_cpu =
       tt_calloc(system->base.cpu_limit * system->base.events.n, sizeof *system->on_cpu);
   system->soonest = tt_alloc(system->base.events.n, sizeof *system->soonest);
   system->latest = tt_alloc(system->base.events.n, sizeof *system->latest);
   system->follows =
       tt_calloc(system->base.events.n * system->base.events.n, sizeof *system->follows);
-  enum tt_status status =
-      last && system->on_cpu && system->follows && system->soonest && system->latest
-          ? TT_OK
-          : tt_fail(TT_NO_MEMORY, "%zu CPUs", system->base.cpu_limit);
+  enum tt_status status = last && calls && system->in_call && system->on_cpu && system->follows &&
+                                  system->soonest && system->latest
+                              ? TT_OK
+                              : tt_fail(TT_NO_MEMORY, "%zu CPUs", system->base.cpu_limit);
   for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
     system->soonest[i] = INT64_MAX;
   for (size_t i = 0; i < system->base.events.n && status == TT_OK; i++)
@@ -116,6 +145,7 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
        i = tt_row_set_after(&rows, &at, i)) {
     uint16_t cpu = columns->cpu[i], event = columns->event[i];
     system->on_cpu[cpu * system->base.events.n + event] = true;
+    count_call(system, columns, i, calls);
     bool follows = last[cpu].begun && !tt_dataset_gap_between(train, last[cpu].row, i);
     uint16_t previous = follows ? columns->event[last[cpu].row] : TT_MARKOV_NO_EVENT;
     if (cast->events[event].n_rets > 0) {
@@ -155,6 +185,7 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
     status = tt_ngram_finish(&system->delays);
   tt_encoder_free(encoder);
   tt_row_set_release(&rows);
+  tt_free(calls);
   tt_free(last);
   return status;
 }

@@ -52,6 +52,12 @@ bool tt_place_and_thread_had(const void *what, int64_t event) {
          (place->thread.n == 0 || tt_tally_count(&place->thread, event));
 }
 
+bool tt_place_thread_and_call_had(const void *what, int64_t event) {
+  const struct tt_place *place = what;
+  return tt_place_and_thread_had(what, event) &&
+         tt_system_call_had(place->system, place->call, (uint16_t)event);
+}
+
 struct tt_tally_row tt_system_candidates(const struct tt_system *system, uint16_t previous) {
   struct tt_tally_row row = {0};
   if (previous != TT_MARKOV_NO_EVENT)
@@ -72,9 +78,11 @@ uint16_t tt_replica_draw_event(const struct tt_replicas *s, const struct tt_repl
   tt_system_event_prior(system, &stream->history, row->thread, row->call, UINT32_MAX, prior);
   struct tt_scale scale = tt_scale_of(logits, prior, system->n_events);
   scale.boost = s->boost;
-  const struct tt_place place = {system, tt_system_thread_events(system, row->thread), row->cpu};
+  const struct tt_place place = {system, tt_system_thread_events(system, row->thread), row->cpu,
+                                 row->call};
   const struct tt_tally_row from = tt_system_candidates(system, previous_of(stream));
-  static tt_allow_fn *const rules[] = {tt_place_and_thread_had, tt_place_had, NULL};
+  static tt_allow_fn *const rules[] = {tt_place_thread_and_call_had, tt_place_and_thread_had,
+                                       tt_place_had, NULL};
   int64_t event = -1;
   for (size_t i = 0; event < 0 && i < sizeof rules / sizeof *rules; i++)
     event = tt_scale_draw(&scale, from.values, from.n, rules[i], &place, &stream->rng);
