@@ -88,13 +88,15 @@ static struct tt_dataset *chain_dataset(const struct tt_event *events, size_t n,
 static double chance(const struct tt_masked *masked, const struct tt_markov_history *history,
                      uint32_t thread, uint16_t event) {
   const struct tt_system *system = &masked->system;
-  const struct tt_place place = {system, tt_system_thread_events(system, thread), 0};
+  const struct tt_place place = {.system = system,
+                                 .thread = tt_system_thread_events(system, thread),
+                                 .call = TT_MARKOV_CALL_UNKNOWN};
   const struct tt_tally_row row = tt_system_candidates(system, history->events[0]);
   float prior[TYPES];
   double sum = 0, wanted = 0;
   tt_system_event_prior(system, history, thread, TT_MARKOV_CALL_UNKNOWN, UINT32_MAX, prior);
   for (uint16_t v = 0; v < TYPES; v++)
-    if (tt_tally_count(&row, v) && tt_place_and_thread_had(&place, v)) {
+    if (tt_tally_count(&row, v) && tt_place_thread_and_call_had(&place, v)) {
       sum += exp((double)prior[v]);
       wanted += v == event ? exp((double)prior[v]) : 0;
     }
