@@ -330,6 +330,43 @@ static void one_label_for_all(void **state) {
   tt_dataset_close(single);
 }
 
+/* A workload of a single event: nothing followed it, nobody was in a system call. */
+static void a_workload_may_be_tiny(void **state) {
+  (void)state;
+  char *data = tt_format("%s/tiny", folder), *path = tt_format("%s/tiny.model", folder);
+  struct maker m = {.ts = 1000};
+  struct tt_dataset_meta meta;
+  struct tt_dataset *tiny;
+  tt_rng_init(&m.rng, 3, 1);
+  tt_dataset_meta_init(&meta);
+  for (size_t i = 0; i < N_TYPES; i++)
+    tt_names_add(&meta.events, NAMES[i]);
+  tt_names_add(&meta.comms, "odd");
+  tt_names_add(&meta.comms, "even");
+  tt_dataset_meta_add_source(&meta, "a", "ctf-lttng", "", "odd", 0, 500);
+  tt_dataset_meta_add_source(&meta, "b", "ctf-lttng", "", "even", 500, 1);
+  assert_int_equal(tt_dataset_writer_begin(data, false, &m.writer), TT_OK);
+  assert_int_equal(make_rows(&m, true, 500), 0);
+  assert_int_equal(make_rows(&m, false, 1), 0);
+  assert_int_equal(tt_dataset_writer_finish(m.writer, &meta), TT_OK);
+  tt_dataset_meta_release(&meta);
+  assert_int_equal(tt_dataset_open(data, &tiny), TT_OK);
+  for (size_t k = 0; k < N_LEARNERS; k++) {
+    struct tt_generator *trained = train(LEARNERS[k], tiny), *generator;
+    assert_int_equal(tt_generator_save(trained, path, true), TT_OK);
+    tt_generator_free(trained);
+    assert_int_equal(tt_generator_load(path, &generator), TT_OK);
+    struct twin twin = generate(generator, "even", NULL, 20);
+    for (size_t i = 0; i < twin.n; i++)
+      assert_int_equal(twin.events[i].event, EV_syscall_entry_write);
+    tt_free(twin.events);
+    tt_generator_free(generator);
+  }
+  tt_dataset_close(tiny);
+  tt_free(data);
+  tt_free(path);
+}
+
 static void damaged_models_are_told(void **state) {
   (void)state;
   static const char *const files[] = {"workload-0/model.safetensors",
@@ -467,8 +504,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_have_labels),        cmocka_unit_test(one_model_of_two_workloads),
       cmocka_unit_test(unknown_labels_are_told), cmocka_unit_test(one_label_for_all),
-      cmocka_unit_test(damaged_models_are_told), cmocka_unit_test(rare_situations_rise),
-      cmocka_unit_test(only_from_left_to_right),
+      cmocka_unit_test(a_workload_may_be_tiny),  cmocka_unit_test(damaged_models_are_told),
+      cmocka_unit_test(rare_situations_rise),    cmocka_unit_test(only_from_left_to_right),
   };
   return cmocka_run_group_tests(tests, make_all, remove_all);
 }

@@ -222,21 +222,21 @@ enum tt_status tt_system_load_settings(struct tt_system *system, const char *fol
   return status;
 }
 
-/* Flags, as 0 and 1; at least one is set. */
+/* Flags, as 0 and 1; some: at least one is set. */
 static enum tt_status load_seen(const struct tt_model_file *file, const char *column, size_t n,
-                                bool **ret) {
+                                bool some, bool **ret) {
   struct tt_count_file_column seen = {0};
   enum tt_status status = tt_count_file_get(file, "seen", column, &seen);
   if (status != TT_OK)
     return status;
-  bool *flags = *ret = tt_calloc(n, sizeof *flags), any = false;
+  bool *flags = *ret = tt_calloc(n, sizeof *flags), any = !some;
   if (!flags)
     return tt_fail(TT_NO_MEMORY, "out of memory");
   for (size_t i = 0; seen.n == n && i < n; i++)
     any |= flags[i] = seen.values[i] != 0;
-  return any ? TT_OK
-             : tt_fail(TT_BAD_INPUT, "%s: seen.%s: not %zu flags, or none is set",
-                       tt_model_path(file), column, n);
+  return any && seen.n == n ? TT_OK
+                            : tt_fail(TT_BAD_INPUT, "%s: seen.%s: not %zu flags, or none is set",
+                                      tt_model_path(file), column, n);
 }
 
 /* Times in ns, one for each event. */
@@ -290,11 +290,11 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
   if (status == TT_OK)
     status = tt_count_file_get_ngram(file, "delays", TT_DELAY_BINS, &system->delays);
   if (status == TT_OK)
-    status = load_seen(file, "on_cpu", system->base.cpu_limit * events, &system->on_cpu);
+    status = load_seen(file, "on_cpu", system->base.cpu_limit * events, true, &system->on_cpu);
   if (status == TT_OK)
-    status = load_seen(file, "follows", events * events, &system->follows);
+    status = load_seen(file, "follows", events * events, false, &system->follows);
   if (status == TT_OK)
-    status = load_seen(file, "in_call", (events + 1) * events, &system->in_call);
+    status = load_seen(file, "in_call", (events + 1) * events, false, &system->in_call);
   if (status == TT_OK)
     status = load_times(system, file, "soonest", &system->soonest);
   if (status == TT_OK)
