@@ -410,14 +410,14 @@ static void draws_follow_the_likelihood(void **state) {
       .call = TT_MARKOV_NO_CALL,
       .cpu = 0};
   for (size_t i = 0; i < 32; i++)
-    m.context[i] = (float)tt_rng_normal(&rng);
+    m.context[i] = 0.2f * (float)tt_rng_normal(&rng);
   /* far from the prior, so that every order has its own distribution */
   struct tt_param *head = m.masked->network.event.weight;
   struct tt_param *tokens = m.masked->network.places.tables[0];
   for (size_t i = 0; i < tokens->rows * tokens->cols; i++)
-    tokens->data[i] *= 50;
+    tokens->data[i] *= 20;
   for (size_t i = 0; i < head->rows * head->cols; i++)
-    head->data[i] += 0.2f * (float)tt_rng_normal(&rng);
+    head->data[i] += 0.14f * (float)tt_rng_normal(&rng);
   tt_params_refresh(&m.masked->network.params);
   assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &m.c), TT_OK);
   static double p[TT_MASKED_ORDERS][B][STATES];

@@ -61,7 +61,8 @@ struct tt_masked_network {
 enum tt_status tt_masked_network_init(struct tt_masked_network *network, uint64_t seed);
 void tt_masked_network_release(struct tt_masked_network *network);
 
-/* contexts: [n, d] h before each block; tokens: [n, block]; result: [n * block, d]. */
+/* contexts: [n, d] h before each block; tokens: [n, block]; result: [n * block, d], the
+ * decoder's output and its input summed. */
 struct tt_tensor *tt_masked_network_decode(struct tt_compute *c,
                                            const struct tt_masked_network *network,
                                            struct tt_tensor *contexts, const int32_t *tokens);

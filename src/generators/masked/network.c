@@ -47,7 +47,7 @@ struct tt_tensor *tt_masked_network_decode(struct tt_compute *c,
   struct tt_tensor *x = tt_embedding_forward(c, &network->places, ids, n * block);
   x = tt_op_add_rows(c, x, tt_linear_forward(c, &network->context, contexts, TT_ACT_NONE));
   const struct tt_attention_spec spec = {.batch = n, .length = block, .mask = TT_MASK_NONE};
-  return tt_transformer_forward(c, &network->decoder, x, &spec, NULL, NULL);
+  return tt_op_add(c, x, tt_transformer_forward(c, &network->decoder, x, &spec, NULL, NULL));
 }
 
 static struct tt_tensor *logits(struct tt_compute *c, const struct tt_linear *head,
