@@ -300,6 +300,17 @@ static void test_learns(void **state) {
                 events_only.steps);
   assert_true(events_only.scores.accuracy > 0.7 && events_only.scores.accuracy < 0.86);
 
+  /* Training ends by patience, not at the limit, long after the best. */
+  config = small();
+  config.max_steps = 10000;
+  config.max_epochs = 10000;
+  assert_int_equal(tt_predictor_run(&config, vocabulary, &part, 1, val, test, &again), TT_OK);
+  print_message("to convergence: best step %zu of %zu, validation loss %.4f\n", again.best_step,
+                again.steps, again.val_loss);
+  assert_true(again.steps < 10000);
+  assert_int_equal(again.steps, again.best_step + 5 * 100);
+  assert_true(again.val_loss <= full.val_loss);
+
   /* A fixed number of steps; two halves of one dataset as two parts. */
   config = small();
   config.steps = 20;

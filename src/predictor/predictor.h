@@ -4,17 +4,18 @@
  *
  * Training: windows of `context` events of one dataset, starting anywhere, never crossing a
  * dataset, a CPU's stream or a gap of lost events; the loss counts at every position under a causal
- * mask. AdamW, warm-up, then half a cosine over the whole budget. The budget is the same number of
- * steps whatever the training data's size (but at most `max_epochs`): an arm with twice the events
- * must not get twice the training, and one with few events must not stop before it has learned.
- * After every epoch (at least MIN_INTERVAL, at most MAX_INTERVAL steps) the real validation set is
- * scored; the weights with the lowest validation loss are kept, and `patience` scores without a new
- * minimum end the training (`steps` > 0: exactly that many steps, the last weights are scored). The
- * loss decides, not macro-F1: that one hangs on a handful of rare events.
+ * mask. AdamW at a constant rate after a warm-up. After every epoch (at least MIN_INTERVAL, at most
+ * MAX_INTERVAL steps) an exponential average of the weights is scored on the real validation set;
+ * the average with the lowest validation loss is kept, and `patience` scores without a new minimum
+ * end the training: whatever the training data's size, it goes on while there is something to learn
+ * (`steps` > 0: exactly that many steps, the last average is scored). A rate that falls to zero
+ * would end the training of an arm with much data too soon, and an arm's score would hang on the
+ * budget. The loss decides, not macro-F1: that one hangs on a handful of rare events.
  *
  * Scoring: every event but the first of each run is predicted exactly once, with at least
  * context / 2 events before it (fewer only at the beginning of a run). Validation makes do with
- * context / 8, at half the cost, and with 1024 windows spread over the whole.
+ * context / 8, at half the cost, and with at most 256 windows spread over the
+ * whole.
  *
  * Classes are the event names of the vocabulary (learned from the REAL train dataset and shared by
  * all arms). A test event whose name the vocabulary lacks is a class of its own that is never
@@ -41,11 +42,10 @@ struct tt_predictor_config {
   size_t context;             /* events per window, >= 2 */
   size_t batch;               /* windows per step */
   size_t layers, heads, width;
-  size_t steps;      /* exactly so many steps; 0: until early stopping */
-  size_t max_steps;  /* limit when steps == 0, and the length of the schedule: this, */
-  size_t max_epochs; /* or so many times the events of the training data, if that is less */
-  size_t patience;   /* validation scores without a lower loss before stopping */
-  double lr;         /* peak learning rate */
+  size_t steps;                 /* exactly so many steps; 0: until early stopping */
+  size_t max_steps, max_epochs; /* limits when steps == 0 */
+  size_t patience;              /* validation scores without a lower loss before stopping */
+  double lr;                    /* learning rate */
   double dropout;
   uint64_t seed;
   enum tt_precision precision;
