@@ -412,7 +412,7 @@ static void draws_follow_the_likelihood(void **state) {
   for (size_t i = 0; i < 32; i++)
     m.context[i] = 0.2f * (float)tt_rng_normal(&rng);
   /* far from the prior, so that every order has its own distribution */
-  struct tt_param *head = m.masked->network.event.weight;
+  struct tt_param *head = m.masked->network.ends.event.weight;
   struct tt_param *tokens = m.masked->network.places.tables[0];
   for (size_t i = 0; i < tokens->rows * tokens->cols; i++)
     tokens->data[i] *= 20;

@@ -17,6 +17,7 @@
 #ifndef GENERATORS_AR_AR_H
 #define GENERATORS_AR_AR_H
 
+#include "generators/system/heads.h"
 #include "generators/system/system.h"
 #include "nn/transformer.h"
 
@@ -29,9 +30,9 @@ struct tt_ar_network {
   size_t sizes[TT_SYSTEM_INPUTS];
   size_t n_events, n_rets; /* classes; TT_DELAY_BINS of dt */
   struct tt_params params;
-  struct tt_embedding inputs, next_event, next_ret;
+  struct tt_embedding inputs, next_event;
   struct tt_transformer body;
-  struct tt_linear event, middle, ret, delay; /* heads with one row more: the gate */
+  struct tt_system_heads ends;
 };
 
 /* Declares and builds; width to n_rets are set. */

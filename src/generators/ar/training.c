@@ -1,20 +1,14 @@
 /* Training: windows of a CPU's stream, every position of which predicts the next event; what
  * counting knows is computed without the very observation that is to be predicted. */
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "generators/ar/ar.h"
-#include "generators/trainer.h"
-
-static const float LEARNING_RATE = 2e-3f;
+#include "generators/system/fit.h"
 
 struct fit {
   struct tt_ar *ar;
-  const struct tt_train_config *config;
-  struct tt_compute *compute;
-  struct tt_batches *batches;
-  struct tt_system_source train, val;
+  struct tt_system_fit common;
   struct tt_ar_batch batch;
 };
 
@@ -107,74 +101,32 @@ static bool make_batch(struct fit *fit, const struct tt_system_source *source,
   return true;
 }
 
-static enum tt_status train_step(void *user, uint64_t step, double *ret_loss) {
+static enum tt_status forward(void *user, const struct tt_system_source *source,
+                              const struct tt_batch *batch, bool training,
+                              struct tt_tensor **ret_loss, double *ret_nats) {
   struct fit *fit = user;
-  const struct tt_batch *batch;
-  enum tt_status status = tt_batches_next(fit->batches, &batch);
-  if (status == TT_OK && !make_batch(fit, &fit->train, batch, true))
-    status = tt_fail(TT_NO_MEMORY, "a batch");
-  if (status != TT_OK)
-    return status;
-  double losses[TT_AR_HEADS];
-  tt_compute_begin(fit->compute, true, step);
-  tt_compute_backward(fit->compute,
-                      tt_ar_network_loss(fit->compute, &fit->ar->network, &fit->batch, losses));
-  *ret_loss = losses[0] + losses[1] + losses[2];
-  return TT_OK;
-}
-
-/* Mean nats per event, all three heads. */
-static enum tt_status validation_loss(void *user, const struct tt_batch *batch, double *ret) {
-  struct fit *fit = user;
-  if (!make_batch(fit, &fit->val, batch, false))
+  struct tt_compute *c = fit->common.compute;
+  double nats[TT_AR_HEADS];
+  if (!make_batch(fit, source, batch, training))
     return tt_fail(TT_NO_MEMORY, "a batch");
-  double losses[TT_AR_HEADS];
-  tt_compute_begin(fit->compute, false, 0);
-  tt_ar_network_loss(fit->compute, &fit->ar->network, &fit->batch, losses);
-  *ret = losses[0] + losses[1] + losses[2];
+  tt_compute_begin(c, training, training ? batch->step : 0);
+  *ret_loss = tt_ar_network_loss(c, &fit->ar->network, &fit->batch, nats);
+  *ret_nats = nats[0] + nats[1] + nats[2];
   return TT_OK;
 }
 
 enum tt_status tt_ar_fit(struct tt_ar *ar, const struct tt_train_config *config,
                          struct tt_train_result *ret) {
-  struct fit fit = {.ar = ar, .config = config};
-  struct tt_trainer trainer = {0};
-  double val_loss = NAN;
-  enum tt_status status = tt_system_source_open(&ar->system, config->train, &fit.train);
-  if (status == TT_OK && config->val)
-    status = tt_system_source_open(&ar->system, config->val, &fit.val);
-  if (status == TT_OK)
-    status = tt_system_keep_starts(&ar->system, &fit.train);
-  if (status == TT_OK)
-    status = tt_system_window_size(&fit.train, ar->network.window, &fit.batch.length,
-                                   &fit.batch.windows);
+  struct fit fit = {.ar = ar};
+  enum tt_status status =
+      tt_system_fit_open(&ar->system, &ar->network.params, ar->network.window, config, &fit.common);
+  fit.batch.windows = fit.common.windows;
+  fit.batch.length = fit.common.length;
   if (status == TT_OK)
     status = make_buffers(&fit);
-  const size_t per_step = fit.batch.windows * fit.batch.length;
   if (status == TT_OK)
-    status = tt_compute_create(TT_PRECISION_AUTO, config->seed, &fit.compute);
-  if (status == TT_OK)
-    status = tt_trainer_open(config, &ar->network.params, LEARNING_RATE, &trainer);
-  if (status == TT_OK) {
-    const struct tt_part part = {fit.train.streams, fit.train.encoder};
-    const struct tt_batches_options options = {.windows = fit.batch.windows,
-                                               .length = fit.batch.length + 1,
-                                               .seed = config->seed,
-                                               .first_step = trainer.first_step};
-    status = tt_batches_open(&part, 1, &options, &fit.batches);
-  }
-  if (status == TT_OK)
-    status = tt_trainer_run(&trainer, train_step, &fit);
-  if (status == TT_OK && config->val)
-    status = tt_system_validate(&fit.val, fit.batch.length, fit.batch.windows, validation_loss,
-                                &fit, &val_loss);
-  if (status == TT_OK)
-    *ret = tt_trainer_result(&trainer, per_step, val_loss);
-  tt_batches_close(fit.batches);
-  tt_trainer_close(&trainer);
-  tt_compute_free(fit.compute);
-  tt_system_source_close(&fit.train);
-  tt_system_source_close(&fit.val);
+    status = tt_system_fit_run(&fit.common, forward, &fit, ret);
+  tt_system_fit_close(&fit.common);
   free_buffers(&fit.batch);
   return status;
 }

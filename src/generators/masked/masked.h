@@ -27,6 +27,7 @@
 #define GENERATORS_MASKED_MASKED_H
 
 #include "generators/masked/bridge.h"
+#include "generators/system/heads.h"
 #include "generators/system/system.h"
 #include "nn/transformer.h"
 
@@ -52,9 +53,10 @@ struct tt_masked_network {
   size_t sizes[TT_SYSTEM_INPUTS];
   size_t n_tokens, n_rets; /* tokens: the events and END; TT_DELAY_BINS of dt */
   struct tt_params params;
-  struct tt_embedding inputs, places, next_ret; /* places: token (MASK is one more), place */
+  struct tt_embedding inputs, places; /* places: token (MASK is one more), place */
   struct tt_transformer encoder, decoder;
-  struct tt_linear context, event, middle, ret, delay; /* heads with one row more: the gate */
+  struct tt_linear context;
+  struct tt_system_heads ends;
 };
 
 /* Declares and builds; width to n_rets are set. */

@@ -3,7 +3,6 @@
 enum tt_status tt_masked_network_init(struct tt_masked_network *network, uint64_t seed) {
   static const char *const names[] = {"token", "place"};
   const size_t sizes[] = {network->n_tokens + 1, network->block}, d = network->width;
-  const char *ret = "ret";
   struct tt_params *params = &network->params;
   struct tt_transformer_config config = {
       .d = d, .heads = network->heads, .layers = network->layers, .rotary = true};
@@ -16,19 +15,8 @@ enum tt_status tt_masked_network_init(struct tt_masked_network *network, uint64_
   config.layers = network->depth;
   config.rotary = false;
   tt_transformer_init(&network->decoder, params, "decoder", &config);
-  tt_linear_init(&network->event, params, "head.event", d, network->n_tokens + 1, true, 0);
-  tt_linear_init(&network->middle, params, "middle", d, d, true, -1);
-  tt_linear_init(&network->ret, params, "head.ret", d, network->n_rets + 1, true, 0);
-  tt_embedding_init(&network->next_ret, params, "next", &ret, &network->n_rets, 1, d, -1);
-  tt_linear_init(&network->delay, params, "head.delay", d, TT_DELAY_BINS + 1, true, 0);
-  enum tt_status status = tt_params_build(params, seed);
-  if (status == TT_OK) {
-    tt_system_open_gate(&network->event);
-    tt_system_open_gate(&network->ret);
-    tt_system_open_gate(&network->delay);
-    tt_params_refresh(params);
-  }
-  return status;
+  tt_system_heads_init(&network->ends, params, d, network->n_tokens, network->n_rets);
+  return tt_system_heads_build(&network->ends, params, seed);
 }
 
 void tt_masked_network_release(struct tt_masked_network *network) {
@@ -50,16 +38,11 @@ struct tt_tensor *tt_masked_network_decode(struct tt_compute *c,
   return tt_op_add(c, x, tt_transformer_forward(c, &network->decoder, x, &spec, NULL, NULL));
 }
 
-static struct tt_tensor *logits(struct tt_compute *c, const struct tt_linear *head,
-                                struct tt_tensor *x) {
-  return tt_op_linear_f32(c, x, head->weight, head->bias);
-}
-
 struct tt_tensor *tt_masked_network_events(struct tt_compute *c,
                                            const struct tt_masked_network *network,
                                            struct tt_tensor *decoded, const uint32_t *rows,
                                            size_t n) {
-  return logits(c, &network->event, tt_op_gather(c, decoded, rows, n));
+  return tt_system_logits(c, &network->ends.event, tt_op_gather(c, decoded, rows, n));
 }
 
 struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,
@@ -67,15 +50,15 @@ struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,
                                          struct tt_tensor *decoded, const int32_t *ids,
                                          struct tt_tensor **ret_middle) {
   struct tt_tensor *state = tt_embedding_forward(c, &network->inputs, ids, decoded->rows);
-  *ret_middle = tt_linear_forward(c, &network->middle, tt_op_add(c, decoded, state), TT_ACT_GELU);
-  return logits(c, &network->ret, *ret_middle);
+  *ret_middle = tt_system_middle(c, &network->ends, tt_op_add(c, decoded, state));
+  return tt_system_logits(c, &network->ends.ret, *ret_middle);
 }
 
 struct tt_tensor *tt_masked_network_delays(struct tt_compute *c,
                                            const struct tt_masked_network *network,
                                            struct tt_tensor *middle, const int32_t *rets) {
-  struct tt_tensor *next = tt_embedding_forward(c, &network->next_ret, rets, middle->rows);
-  return logits(c, &network->delay, tt_op_add(c, middle, next));
+  struct tt_tensor *x = tt_system_with_ret(c, &network->ends, middle, rets);
+  return tt_system_logits(c, &network->ends.delay, x);
 }
 
 struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
@@ -91,16 +74,11 @@ struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
   struct tt_tensor *y = tt_masked_network_events(c, network, x, b->target_rows, b->n_targets);
   parts[0] =
       tt_op_cross_entropy(c, tt_op_prior(c, y, b->event_prior), b->targets, b->weights, b->events);
+  ret_loss[0] = (double)tt_tensor_value(parts[0]);
   x = tt_op_gather(c, x, b->event_rows, b->n_events);
   y = tt_masked_network_rets(c, network, x, b->before, &middle);
-  parts[1] = tt_op_cross_entropy(c, tt_op_prior(c, y, b->ret_prior), b->rets, NULL, 0);
+  parts[1] = tt_system_entropy(c, y, b->ret_prior, b->rets, &ret_loss[1]);
   y = tt_masked_network_delays(c, network, middle, b->rets);
-  parts[2] = tt_op_cross_entropy(c, tt_op_prior(c, y, b->delay_prior), b->delays, NULL, 0);
-  size_t with_ret = 0;
-  for (size_t i = 0; i < b->n_events; i++)
-    with_ret += b->rets[i] >= 0;
-  ret_loss[0] = (double)tt_tensor_value(parts[0]);
-  ret_loss[1] = (double)tt_tensor_value(parts[1]) * (double)with_ret / (double)b->n_events;
-  ret_loss[2] = (double)tt_tensor_value(parts[2]);
+  parts[2] = tt_system_entropy(c, y, b->delay_prior, b->delays, &ret_loss[2]);
   return tt_op_sum(c, parts, NULL, TT_MASKED_HEADS);
 }

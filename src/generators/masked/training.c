@@ -6,17 +6,12 @@
 
 #include "base/mem.h"
 #include "generators/masked/masked.h"
-#include "generators/trainer.h"
-
-static const float LEARNING_RATE = 2e-3f;
+#include "generators/system/fit.h"
 
 struct fit {
   struct tt_masked *masked;
   struct tt_masked *workloads; /* [bridges] with the counts of each label */
-  const struct tt_train_config *config;
-  struct tt_compute *compute;
-  struct tt_batches *batches;
-  struct tt_system_source train, val;
+  struct tt_system_fit common;
   struct tt_masked_batch batch;
 };
 
@@ -356,11 +351,11 @@ static bool make_batch(struct fit *fit, const struct tt_system_source *source,
   if (!rows)
     return false;
   m.rows = rows;
-  m.pieces = tt_arena(fit->compute, most, sizeof *m.pieces);
+  m.pieces = tt_arena(fit->common.compute, most, sizeof *m.pieces);
   for (size_t w = 0; w < from->n_windows; w++)
     cut_window(&m, w);
   const size_t each = training ? views : masked->block;
-  m.views = tt_arena(fit->compute, m.n_pieces * each, sizeof *m.views);
+  m.views = tt_arena(fit->common.compute, m.n_pieces * each, sizeof *m.views);
   for (size_t i = 0; i < m.n_pieces; i++) {
     struct tt_rng rng;
     tt_rng_init(&rng, masked->system.base.seed ^ 0x6d61736b, from->step << 24 | i);
@@ -370,47 +365,30 @@ static bool make_batch(struct fit *fit, const struct tt_system_source *source,
       add_chain(&m, i, &rng);
   }
   b->windows = from->n_windows;
-  b->ids = tt_arena(fit->compute, most * TT_SYSTEM_INPUTS, sizeof *b->ids);
+  b->ids = tt_arena(fit->common.compute, most * TT_SYSTEM_INPUTS, sizeof *b->ids);
   count(&m, b);
   if (b->n_events > 0) {
-    allocate(fit->compute, masked, b);
+    allocate(fit->common.compute, masked, b);
     fill_batch(&m, b);
   }
   tt_free(rows);
   return b->n_events > 0;
 }
 
-static enum tt_status forward(struct fit *fit, const struct tt_system_source *source,
-                              const struct tt_batch *batch, bool training, double *ret_loss,
-                              struct tt_tensor **ret) {
-  double losses[TT_MASKED_HEADS];
-  tt_compute_begin(fit->compute, training, training ? batch->step : 0);
+/* Nats per event, all three heads; of validation data, events exactly as the sampler draws them
+ * (order=left), or under one random order. */
+static enum tt_status forward(void *user, const struct tt_system_source *source,
+                              const struct tt_batch *batch, bool training,
+                              struct tt_tensor **ret_loss, double *ret_nats) {
+  struct fit *fit = user;
+  struct tt_compute *c = fit->common.compute;
+  double nats[TT_MASKED_HEADS];
+  tt_compute_begin(c, training, training ? batch->step : 0);
   if (!make_batch(fit, source, batch, training))
     return tt_fail(TT_NO_MEMORY, "a batch");
-  *ret = tt_masked_network_loss(fit->compute, &fit->masked->network, &fit->batch, losses);
-  *ret_loss = losses[0] + losses[1] + losses[2];
+  *ret_loss = tt_masked_network_loss(c, &fit->masked->network, &fit->batch, nats);
+  *ret_nats = nats[0] + nats[1] + nats[2];
   return TT_OK;
-}
-
-static enum tt_status train_step(void *user, uint64_t step, double *ret_loss) {
-  struct fit *fit = user;
-  const struct tt_batch *batch;
-  struct tt_tensor *loss = NULL;
-  (void)step; /* the batches count along */
-  enum tt_status status = tt_batches_next(fit->batches, &batch);
-  if (status == TT_OK)
-    status = forward(fit, &fit->train, batch, true, ret_loss, &loss);
-  if (status == TT_OK)
-    tt_compute_backward(fit->compute, loss);
-  return status;
-}
-
-/* Nats per event, all three heads: events exactly as the sampler draws them (order=left), or under
- * one random order. */
-static enum tt_status validation_loss(void *user, const struct tt_batch *batch, double *ret) {
-  struct fit *fit = user;
-  struct tt_tensor *loss = NULL;
-  return forward(fit, &fit->val, batch, false, ret, &loss);
 }
 
 static enum tt_status make_workloads(struct fit *fit) {
@@ -425,43 +403,15 @@ static enum tt_status make_workloads(struct fit *fit) {
 
 enum tt_status tt_masked_fit(struct tt_masked *masked, const struct tt_train_config *config,
                              struct tt_train_result *ret) {
-  struct fit fit = {.masked = masked, .config = config};
-  struct tt_trainer trainer = {0};
-  double val_loss = NAN;
-  struct tt_masked_batch *b = &fit.batch;
-  enum tt_status status = tt_system_source_open(&masked->system, config->train, &fit.train);
-  if (status == TT_OK && config->val)
-    status = tt_system_source_open(&masked->system, config->val, &fit.val);
-  if (status == TT_OK)
-    status = tt_system_keep_starts(&masked->system, &fit.train);
+  struct fit fit = {.masked = masked};
+  enum tt_status status = tt_system_fit_open(&masked->system, &masked->network.params,
+                                             masked->network.window, config, &fit.common);
+  fit.batch.length = fit.common.length;
   if (status == TT_OK)
     status = make_workloads(&fit);
   if (status == TT_OK)
-    status = tt_system_window_size(&fit.train, masked->network.window, &b->length, &b->windows);
-  const size_t windows = b->windows;
-  if (status == TT_OK)
-    status = tt_compute_create(TT_PRECISION_AUTO, config->seed, &fit.compute);
-  if (status == TT_OK)
-    status = tt_trainer_open(config, &masked->network.params, LEARNING_RATE, &trainer);
-  if (status == TT_OK) {
-    const struct tt_part part = {fit.train.streams, fit.train.encoder};
-    const struct tt_batches_options options = {.windows = windows,
-                                               .length = b->length + 1,
-                                               .seed = config->seed,
-                                               .first_step = trainer.first_step};
-    status = tt_batches_open(&part, 1, &options, &fit.batches);
-  }
-  if (status == TT_OK)
-    status = tt_trainer_run(&trainer, train_step, &fit);
-  if (status == TT_OK && config->val)
-    status = tt_system_validate(&fit.val, b->length, windows, validation_loss, &fit, &val_loss);
-  if (status == TT_OK)
-    *ret = tt_trainer_result(&trainer, windows * b->length, val_loss);
-  tt_batches_close(fit.batches);
-  tt_trainer_close(&trainer);
-  tt_compute_free(fit.compute);
-  tt_system_source_close(&fit.train);
-  tt_system_source_close(&fit.val);
+    status = tt_system_fit_run(&fit.common, forward, &fit, ret);
+  tt_system_fit_close(&fit.common);
   tt_free(fit.workloads);
   return status;
 }

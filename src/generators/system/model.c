@@ -67,10 +67,6 @@ enum tt_status tt_system_divide(struct tt_system *system) {
   return TT_OK;
 }
 
-void tt_system_open_gate(struct tt_linear *head) {
-  head->bias->data[head->bias->cols - 1] = 1;
-}
-
 static enum tt_status read_settings(struct tt_system *system,
                                     const struct tt_train_config *config) {
   long long width, layers, heads, prior;

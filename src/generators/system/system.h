@@ -7,6 +7,8 @@
  *               recorded rows) and while sampling
  *   starts.c    real moments that twins start from
  *   model.c     settings, setting up, the model's folder
+ *   heads.h     the end of the networks: what starts from the prior
+ *   fit.h       training
  *   replicas.h  sampling: replicas of the whole system side by side
  *
  * A generator's own struct begins with a struct tt_system. Where training has several workload
@@ -238,9 +240,6 @@ enum tt_status tt_system_divide(struct tt_system *system);
 enum tt_status tt_system_check_window(size_t context, enum tt_status otherwise);
 /* Frees all but the allocation itself. */
 void tt_system_release(struct tt_system *system);
-/* A head that is to start as the prior alone, all zero but for its last row's bias: the gate is 1.
- */
-void tt_system_open_gate(struct tt_linear *head);
 
 /* ---- the model's folder (file.c): model.safetensors, and in prior/ a whole markov model; of
  * several workloads each has what is counted of it in a folder of its own, prior/ too ---- */
