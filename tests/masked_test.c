@@ -41,9 +41,9 @@ static void starts_as_the_prior(void **state) {
   for (size_t k = 0; k < TT_SYSTEM_INPUTS; k++)
     net.sizes[k] = 9;
   assert_int_equal(tt_masked_network_init(&net, 3), TT_OK);
-  int32_t ids[WINDOWS * LENGTH * TT_SYSTEM_INPUTS], before[BLOCKS * TT_SYSTEM_INPUTS];
+  int32_t ids[WINDOWS * LENGTH * TT_SYSTEM_INPUTS];
   int32_t tokens[BLOCKS * BLOCK], targets[TARGETS], rets[BLOCKS], delays[BLOCKS];
-  uint32_t anchors[BLOCKS], target_rows[TARGETS], event_rows[BLOCKS];
+  uint32_t anchors[BLOCKS], target_rows[TARGETS], event_rows[BLOCKS], before[BLOCKS];
   float weights[TARGETS], priors[3][TARGETS * TT_DELAY_BINS];
   const size_t classes[3] = {TOKENS, RETS, TT_DELAY_BINS}, rows[3] = {TARGETS, BLOCKS, BLOCKS};
   int32_t *wanted[3] = {targets, rets, delays};
@@ -52,12 +52,12 @@ static void starts_as_the_prior(void **state) {
   tt_rng_init(&rng, 1, 2);
   for (size_t i = 0; i < WINDOWS * LENGTH * TT_SYSTEM_INPUTS; i++)
     ids[i] = (int32_t)tt_rng_below(&rng, 10) - 1;
-  memcpy(before, ids, sizeof before);
   for (size_t i = 0; i < BLOCKS * BLOCK; i++)
     tokens[i] = (int32_t)tt_rng_below(&rng, TOKENS + 1);
   for (size_t i = 0; i < BLOCKS; i++) {
     anchors[i] = (uint32_t)tt_rng_below(&rng, WINDOWS * LENGTH);
     event_rows[i] = (uint32_t)(i * BLOCK + i % BLOCK);
+    before[i] = (uint32_t)tt_rng_below(&rng, WINDOWS * LENGTH);
   }
   for (size_t i = 0; i < TARGETS; i++) {
     target_rows[i] = (uint32_t)(2 * i);

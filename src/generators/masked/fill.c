@@ -44,12 +44,14 @@ static void copy_candidate(struct tt_filler *f, const struct tt_fill_candidate *
   to->ids = own.ids;
   to->calls = own.calls;
   to->context = own.context;
+  to->state = own.state;
   to->decoded = own.decoded;
   to->logits = own.logits;
   to->made = own.made;
   memcpy(to->ids, from->ids, (block + 1) * TT_SYSTEM_INPUTS * sizeof *to->ids);
   memcpy(to->calls, from->calls, f->n_threads * sizeof *to->calls);
   memcpy(to->context, from->context, d * sizeof *to->context);
+  memcpy(to->state, from->state, d * sizeof *to->state);
   memcpy(to->made, from->made, crowd->site.hole->n * sizeof *to->made);
   if (f->config->network) {
     memcpy(to->logits, from->logits,
@@ -57,6 +59,8 @@ static void copy_candidate(struct tt_filler *f, const struct tt_fill_candidate *
     if (position > first)
       tt_transformer_rings_copy(&f->rings, tt_fill_slot(f, from), tt_fill_slot(f, to), first,
                                 position - first);
+    tt_transformer_rings_copy(&f->near, tt_fill_slot(f, from), tt_fill_slot(f, to), first,
+                              position + from->seen - first);
   }
   const struct tt_masked_block_site site = tt_fill_block_site(to);
   tt_masked_block_allow(f->masked, &site, to->scratch);
@@ -204,10 +208,12 @@ static enum tt_status see_pasts(struct tt_filler *f, struct tt_system_moment *la
         positions[n++] = at;
       }
     more = n > 0;
-    if (more)
-      tt_transformer_step(f->compute, &net->encoder,
-                          tt_embedding_forward(f->compute, &net->inputs, batch, n), &f->rings,
-                          slots, positions);
+    if (!more)
+      break;
+    tt_transformer_step(f->compute, &net->encoder,
+                        tt_embedding_forward(f->compute, &net->inputs, batch, n), &f->rings, slots,
+                        positions);
+    tt_masked_network_look(f->compute, net, &f->near, batch, n, slots, positions);
   }
   for (size_t i = 0; i < f->n_crowds; i++)
     tt_free(ids[i]);
@@ -231,6 +237,7 @@ static void begin_candidate(struct tt_filler *f, struct tt_fill_crowd *crowd, si
                                           .ids = own.ids,
                                           .calls = own.calls,
                                           .context = own.context,
+                                          .state = own.state,
                                           .decoded = own.decoded,
                                           .logits = own.logits,
                                           .made = crowd->made + which * hole->n};
@@ -269,8 +276,17 @@ static enum tt_status begin_crowds(struct tt_filler *f, struct tt_hole *holes, u
     struct tt_fill_crowd *crowd = &f->crowds[i];
     for (size_t k = 0; k < f->k; k++)
       begin_candidate(f, crowd, k, number + i, &lasts[i]);
-    for (size_t k = 1; k < f->k && f->config->network && crowd->site.n_rows > 1; k++)
+    for (size_t k = 1; k < f->k && f->config->network && crowd->site.n_rows > 1; k++) {
       tt_transformer_rings_copy(&f->rings, i * f->k, i * f->k + k, 0, crowd->site.n_rows - 1);
+      tt_transformer_rings_copy(&f->near, i * f->k, i * f->k + k, 0, crowd->site.n_rows - 1);
+    }
+  }
+  if (status == TT_OK && f->config->network) {
+    tt_compute_begin(f->compute, false, 0);
+    f->n_due = f->n_crowds * f->k;
+    for (size_t i = 0; i < f->n_due; i++)
+      f->due[i] = &f->candidates[i];
+    tt_fill_look(f, f->due, f->n_due);
   }
   return status;
 }
@@ -306,10 +322,11 @@ static enum tt_status make_candidate(const struct tt_filler *f, struct tt_fill_c
   ret->ids = tt_calloc((net->block + 1) * TT_SYSTEM_INPUTS, sizeof *ret->ids);
   ret->calls = tt_calloc(f->n_threads, sizeof *ret->calls);
   ret->context = tt_calloc(net->width, sizeof *ret->context);
+  ret->state = tt_calloc(net->width, sizeof *ret->state);
   ret->decoded = tt_calloc(net->block * net->width, sizeof *ret->decoded);
   ret->logits = tt_calloc(f->masked->reveals * (net->n_tokens + 1), sizeof *ret->logits);
   return ret->replica.streams && ret->scratch && ret->ids && ret->calls && ret->context &&
-                 ret->decoded && ret->logits
+                 ret->state && ret->decoded && ret->logits
              ? TT_OK
              : tt_fail(TT_NO_MEMORY, "%zu candidates", f->n_slots);
 }
@@ -350,6 +367,9 @@ static enum tt_status open_filler(struct tt_filler *f, const struct tt_system_so
   if (status == TT_OK && f->config->network)
     status = tt_transformer_rings_create(&f->masked->network.encoder, f->n_slots,
                                          f->masked->network.window, TOGETHER, &f->rings);
+  if (status == TT_OK && f->config->network)
+    status = tt_transformer_rings_create(&f->masked->network.recent, f->n_slots, TT_MASKED_RECENT,
+                                         TOGETHER, &f->near);
   return status == TT_OK ? tt_fill_source_open(f->masked, data, f->config->right, &f->source)
                          : status;
 }
@@ -362,10 +382,12 @@ static void close_filler(struct tt_filler *f) {
     tt_free(candidate->ids);
     tt_free(candidate->calls);
     tt_free(candidate->context);
+    tt_free(candidate->state);
     tt_free(candidate->decoded);
     tt_free(candidate->logits);
   }
   tt_transformer_rings_release(&f->rings);
+  tt_transformer_rings_release(&f->near);
   tt_fill_source_close(&f->source);
   tt_compute_free(f->compute);
   tt_free(f->candidates);

@@ -126,6 +126,7 @@ struct tt_fill_candidate {
   int32_t last[TT_SYSTEM_INPUTS]; /* of the last event */
   uint32_t *calls;                /* [n_threads] */
   float *context, *decoded;       /* [width], [block, width] */
+  float *state;                   /* [width] after the last event */
   float *logits;                  /* [reveals, n_tokens + 1] of this pass */
   struct tt_fill_made *made;      /* [n] */
   int64_t total;                  /* ns to the right end, before it is stretched */
@@ -143,8 +144,8 @@ struct tt_filler {                /* some holes at a time */
   const struct tt_fill_config *config;
   struct tt_fill_source source;
   struct tt_compute *compute;
-  struct tt_transformer_rings rings;
-  struct tt_replicas replicas; /* for its system only */
+  struct tt_transformer_rings rings, near; /* of the encoder; of what ret and dt are told */
+  struct tt_replicas replicas;             /* for its system only */
   size_t k, n_slots, n_threads;
   struct tt_fill_candidate *candidates; /* [n_slots] */
   struct tt_fill_crowd *crowds;
@@ -194,6 +195,8 @@ void tt_fill_tell_row(const struct tt_filler *f, const struct tt_fill_crowd *cro
 /* Draws who runs after `event`, when `left` more are to come before the hole's right end. */
 void tt_fill_choose_next(struct tt_filler *f, struct tt_fill_candidate *candidate, uint16_t event,
                          size_t left);
+/* The states of candidates whose last event has just happened. */
+void tt_fill_look(struct tt_filler *f, struct tt_fill_candidate *const *list, size_t n);
 /* Every candidate goes on by one event, weights brought up to date; false when all are done. */
 bool tt_fill_step(struct tt_filler *f);
 

@@ -162,6 +162,23 @@ static void encode(struct tt_filler *f) {
   }
 }
 
+void tt_fill_look(struct tt_filler *f, struct tt_fill_candidate *const *list, size_t n) {
+  const size_t d = f->masked->network.width;
+  int32_t *ids = tt_arena(f->compute, n * TT_SYSTEM_INPUTS, sizeof *ids);
+  uint32_t *slots = tt_arena(f->compute, n, sizeof *slots);
+  uint64_t *positions = tt_arena(f->compute, n, sizeof *positions);
+  for (size_t i = 0; i < n; i++) {
+    memcpy(ids + i * TT_SYSTEM_INPUTS, list[i]->last, sizeof list[i]->last);
+    slots[i] = (uint32_t)tt_fill_slot(f, list[i]);
+    positions[i] = tt_fill_stream(list[i])->position + list[i]->seen - 1;
+  }
+  const struct tt_tensor *x =
+      tt_masked_network_look(f->compute, &f->masked->network, &f->near, ids, n, slots, positions);
+  for (size_t i = 0; i < n; i++)
+    tt_convert_to_f32(list[i]->state, (const char *)x->data + i * d * tt_dtype_size(x->dtype),
+                      x->dtype, d);
+}
+
 /* The decoder's output for the due candidates' blocks. */
 static struct tt_tensor *decode(struct tt_filler *f) {
   const struct tt_masked_network *net = &f->masked->network;
@@ -340,7 +357,7 @@ static void draw_place(struct tt_filler *f, size_t k) {
   struct tt_fill_candidate **list = tt_arena(c, most, sizeof *list);
   float *decoded = tt_arena(c, most * d, sizeof *decoded);
   float *priors = tt_arena(c, most * classes, sizeof *priors);
-  int32_t *ids = tt_arena(c, most * TT_SYSTEM_INPUTS, sizeof *ids);
+  float *states = tt_arena(c, most * d, sizeof *states);
   int32_t *rets = tt_arena(c, most, sizeof *rets);
   size_t n = 0;
   for (size_t i = 0; i < most; i++) {
@@ -348,7 +365,7 @@ static void draw_place(struct tt_filler *f, size_t k) {
     if (k >= candidate->at)
       continue;
     memcpy(decoded + n * d, candidate->decoded + k * d, d * sizeof *decoded);
-    memcpy(ids + n * TT_SYSTEM_INPUTS, candidate->last, sizeof candidate->last);
+    memcpy(states + n * d, candidate->state, d * sizeof *states);
     list[n++] = candidate;
   }
   if (n == 0)
@@ -356,7 +373,9 @@ static void draw_place(struct tt_filler *f, size_t k) {
   struct tt_tensor *middle = NULL;
   const float *logits = f->constant + classes - net->n_rets;
   if (network)
-    logits = tt_masked_network_rets(c, net, tt_input(c, decoded, n, d), ids, &middle)->data;
+    logits = tt_masked_network_rets(c, net, tt_input(c, decoded, n, d), tt_input(c, states, n, d),
+                                    &middle)
+                 ->data;
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++)
     rets[i] = find_ret(f, list[i], list[i]->begun + k, (uint16_t)list[i]->block.tokens[k],
@@ -370,6 +389,8 @@ static void draw_place(struct tt_filler *f, size_t k) {
                priors + i * classes);
     follow(f, list[i], k);
   }
+  if (network)
+    tt_fill_look(f, list, n);
 }
 
 static void finish_blocks(struct tt_filler *f) {

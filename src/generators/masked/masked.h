@@ -31,7 +31,10 @@
 #include "generators/system/system.h"
 #include "nn/transformer.h"
 
-enum { TT_MASKED_MAX_BLOCK = 32 };
+enum {
+  TT_MASKED_MAX_BLOCK = 32,
+  TT_MASKED_RECENT = 32, /* events that ret and dt are told of as they happen */
+};
 
 /* X(name): in which order places are revealed. */
 #define TT_MASKED_ORDER_TABLE(X)                                                                   \
@@ -54,7 +57,7 @@ struct tt_masked_network {
   size_t n_tokens, n_rets; /* tokens: the events and END; TT_DELAY_BINS of dt */
   struct tt_params params;
   struct tt_embedding inputs, places; /* places: token (MASK is one more), place */
-  struct tt_transformer encoder, decoder;
+  struct tt_transformer encoder, recent, decoder;
   struct tt_linear context;
   struct tt_system_heads ends;
 };
@@ -73,11 +76,18 @@ struct tt_tensor *tt_masked_network_events(struct tt_compute *c,
                                            const struct tt_masked_network *network,
                                            struct tt_tensor *decoded, const uint32_t *rows,
                                            size_t n);
-/* Rows of the decoder's output with the ids of what happened last: what ret and dt are read from.
- * ids: [rows, TT_SYSTEM_INPUTS]; logits of ret: [rows, n_rets + 1]. */
+/* New events of many streams, as they happen, for `states` below. ids: [n, TT_SYSTEM_INPUTS];
+ * rings, slots, positions: as tt_transformer_step; result: [n, d]. */
+struct tt_tensor *tt_masked_network_look(struct tt_compute *c,
+                                         const struct tt_masked_network *network,
+                                         struct tt_transformer_rings *rings, const int32_t *ids,
+                                         size_t n, const uint32_t *slots,
+                                         const uint64_t *positions);
+/* Rows of the decoder's output with the states that their events happen in ([rows, d]): what ret
+ * and dt are read from. Logits of ret: [rows, n_rets + 1]. */
 struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,
                                          const struct tt_masked_network *network,
-                                         struct tt_tensor *decoded, const int32_t *ids,
+                                         struct tt_tensor *decoded, struct tt_tensor *states,
                                          struct tt_tensor **ret_middle);
 /* rets: [rows]; logits: [rows, TT_DELAY_BINS + 1]. */
 struct tt_tensor *tt_masked_network_delays(struct tt_compute *c,
@@ -101,7 +111,7 @@ struct tt_masked_batch { /* one training step */
   /* events whose ret and dt are to be learned, in blocks that are all revealed */
   size_t n_events;
   uint32_t *event_rows;           /* [n_events] of tokens */
-  int32_t *before;                /* [n_events, TT_SYSTEM_INPUTS] */
+  uint32_t *before;               /* [n_events] the rows of ids before them */
   int32_t *rets, *delays;         /* [n_events] -1: none */
   float *ret_prior, *delay_prior; /* [n_events, classes] */
 };

@@ -10,6 +10,8 @@ enum tt_status tt_masked_network_init(struct tt_masked_network *network, uint64_
   tt_embedding_init(&network->inputs, params, "input", TT_SYSTEM_INPUT_NAMES, network->sizes,
                     TT_SYSTEM_INPUTS, d, -1);
   tt_transformer_init(&network->encoder, params, "encoder", &config);
+  config.layers = 1;
+  tt_transformer_init(&network->recent, params, "recent", &config);
   tt_linear_init(&network->context, params, "context", d, d, true, -1);
   tt_embedding_init(&network->places, params, "block", names, sizes, 2, d, -1);
   config.layers = network->depth;
@@ -45,12 +47,20 @@ struct tt_tensor *tt_masked_network_events(struct tt_compute *c,
   return tt_system_logits(c, &network->ends.event, tt_op_gather(c, decoded, rows, n));
 }
 
+struct tt_tensor *tt_masked_network_look(struct tt_compute *c,
+                                         const struct tt_masked_network *network,
+                                         struct tt_transformer_rings *rings, const int32_t *ids,
+                                         size_t n, const uint32_t *slots,
+                                         const uint64_t *positions) {
+  struct tt_tensor *x = tt_embedding_forward(c, &network->inputs, ids, n);
+  return tt_transformer_step(c, &network->recent, x, rings, slots, positions);
+}
+
 struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,
                                          const struct tt_masked_network *network,
-                                         struct tt_tensor *decoded, const int32_t *ids,
+                                         struct tt_tensor *decoded, struct tt_tensor *states,
                                          struct tt_tensor **ret_middle) {
-  struct tt_tensor *state = tt_embedding_forward(c, &network->inputs, ids, decoded->rows);
-  *ret_middle = tt_system_middle(c, &network->ends, tt_op_add(c, decoded, state));
+  *ret_middle = tt_system_middle(c, &network->ends, tt_op_add(c, decoded, states));
   return tt_system_logits(c, &network->ends.ret, *ret_middle);
 }
 
@@ -66,9 +76,12 @@ struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
                                          const struct tt_masked_batch *b, double *ret_loss) {
   const struct tt_attention_spec spec = {
       .batch = b->windows, .length = b->length, .mask = TT_MASK_WINDOW, .window = network->window};
+  struct tt_attention_spec near = spec;
+  near.window = TT_MASKED_RECENT;
   struct tt_tensor *parts[TT_MASKED_HEADS], *middle;
-  struct tt_tensor *x = tt_embedding_forward(c, &network->inputs, b->ids, b->windows * b->length);
-  x = tt_transformer_forward(c, &network->encoder, x, &spec, NULL, NULL);
+  struct tt_tensor *in = tt_embedding_forward(c, &network->inputs, b->ids, b->windows * b->length);
+  struct tt_tensor *x = tt_transformer_forward(c, &network->encoder, in, &spec, NULL, NULL);
+  struct tt_tensor *states = tt_transformer_forward(c, &network->recent, in, &near, NULL, NULL);
   x = tt_op_gather(c, x, b->anchors, b->n);
   x = tt_masked_network_decode(c, network, x, b->tokens);
   struct tt_tensor *y = tt_masked_network_events(c, network, x, b->target_rows, b->n_targets);
@@ -76,7 +89,8 @@ struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
       tt_op_cross_entropy(c, tt_op_prior(c, y, b->event_prior), b->targets, b->weights, b->events);
   ret_loss[0] = (double)tt_tensor_value(parts[0]);
   x = tt_op_gather(c, x, b->event_rows, b->n_events);
-  y = tt_masked_network_rets(c, network, x, b->before, &middle);
+  states = tt_op_gather(c, states, b->before, b->n_events);
+  y = tt_masked_network_rets(c, network, x, states, &middle);
   parts[1] = tt_system_entropy(c, y, b->ret_prior, b->rets, &ret_loss[1]);
   y = tt_masked_network_delays(c, network, middle, b->rets);
   parts[2] = tt_system_entropy(c, y, b->delay_prior, b->delays, &ret_loss[2]);

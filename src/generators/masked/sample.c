@@ -24,6 +24,7 @@ struct unit { /* a stream's block; its arrays are parts of all streams' */
   int32_t *ids;                   /* [block, TT_SYSTEM_INPUTS] of what happened in the block */
   int32_t last[TT_SYSTEM_INPUTS]; /* of the last event */
   float *context;                 /* [width] h before the block */
+  float *state;                   /* [width] after the last event */
   float *decoded;                 /* [block, width] of the whole block */
   const bool *first; /* [n_events] what the next block is to begin with; NULL: anything */
   struct tt_masked_block_scratch *scratch;
@@ -32,11 +33,11 @@ struct unit { /* a stream's block; its arrays are parts of all streams' */
 struct sampler {
   const struct tt_masked *masked;
   struct tt_replicas replicas;
-  struct tt_transformer_rings rings;
-  struct unit *units; /* [slots] */
+  struct tt_transformer_rings rings, near; /* of the encoder; of what ret and dt are told */
+  struct unit *units;                      /* [slots] */
   size_t n_units;
   int32_t *ids;
-  float *contexts, *decoded;
+  float *contexts, *states, *decoded;
   struct unit **due, **open; /* [slots] whose blocks are to be drawn; that aren't all revealed */
   size_t n_due;
 };
@@ -87,6 +88,27 @@ static void encode(struct sampler *sampler) {
       tt_convert_to_f32(unit->context, (const char *)x->data + (rows - 1) * row, x->dtype, d);
     unit->seen = 0;
   }
+}
+
+/* The states after the last events of units that had one. */
+static void look(struct sampler *sampler, struct unit *const *units, size_t n) {
+  const struct tt_replicas *s = &sampler->replicas;
+  const size_t d = sampler->masked->network.width;
+  if (n == 0)
+    return;
+  int32_t *ids = tt_arena(s->compute, n * TT_SYSTEM_INPUTS, sizeof *ids);
+  uint32_t *slots = tt_arena(s->compute, n, sizeof *slots);
+  uint64_t *positions = tt_arena(s->compute, n, sizeof *positions);
+  for (size_t i = 0; i < n; i++) {
+    memcpy(ids + i * TT_SYSTEM_INPUTS, units[i]->last, sizeof units[i]->last);
+    slots[i] = (uint32_t)(units[i] - sampler->units);
+    positions[i] = tt_replica_stream(&units[i]->row)->position + units[i]->seen - 1;
+  }
+  const struct tt_tensor *x = tt_masked_network_look(s->compute, &sampler->masked->network,
+                                                     &sampler->near, ids, n, slots, positions);
+  const size_t row = d * tt_dtype_size(x->dtype);
+  for (size_t i = 0; i < n; i++)
+    tt_convert_to_f32(units[i]->state, (const char *)x->data + i * row, x->dtype, d);
 }
 
 /* ---- the decoder ---- */
@@ -195,14 +217,17 @@ static void draw_pending(struct sampler *sampler) {
   const size_t d = net->width, classes = tt_system_widest(s->system);
   float *priors = tt_arena(s->compute, s->n * classes, sizeof *priors);
   float *decoded = tt_arena(s->compute, s->n * d, sizeof *decoded);
+  float *states = tt_arena(s->compute, s->n * d, sizeof *states);
   for (size_t i = 0; i < s->n; i++) {
     struct unit *unit = unit_of(sampler, &s->rows[i]);
     memcpy(decoded + i * d, unit->decoded + unit->at * d, d * sizeof *decoded);
+    memcpy(states + i * d, unit->state, d * sizeof *states);
     tt_replica_pend(&s->rows[i], (uint16_t)unit->block.tokens[unit->at]);
     unit->before = tt_replica_stream(&s->rows[i])->ts;
   }
   struct tt_tensor *x = tt_input(s->compute, decoded, s->n, d), *middle;
-  const float *logits = tt_masked_network_rets(s->compute, net, x, s->ids, &middle)->data;
+  struct tt_tensor *state = tt_input(s->compute, states, s->n, d);
+  const float *logits = tt_masked_network_rets(s->compute, net, x, state, &middle)->data;
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < s->n; i++)
     s->drawn[i] =
@@ -229,6 +254,7 @@ static void note_all(struct sampler *sampler) {
   const struct tt_replicas *s = &sampler->replicas;
   for (sampler->n_due = 0; sampler->n_due < s->n; sampler->n_due++)
     sampler->due[sampler->n_due] = note(sampler, sampler->n_due);
+  look(sampler, sampler->due, sampler->n_due);
 }
 
 static void see(void *user) {
@@ -260,7 +286,6 @@ static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i
     unit->n = unit->at; /* the rest is masked again */
     replica->streams[cpu].ts = unit->before;
     s->rows[i] = unit->row;
-    memcpy(s->ids + i * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
     return;
   }
   tt_replica_advance(s, replica, cpu, i, &replica->events[replica->made++]);
@@ -279,6 +304,7 @@ static void step(void *user, size_t n) {
     if (s->replicas[r].made < n)
       happen(sampler, &s->replicas[r], r);
   }
+  size_t n_new = 0;
   sampler->n_due = 0;
   for (size_t r = 0; r < s->n_replicas; r++) {
     if (!s->rows[r].replica)
@@ -286,11 +312,13 @@ static void step(void *user, size_t n) {
     struct unit *unit = unit_of(sampler, &s->rows[r]);
     if (unit->at == unit->n)
       sampler->due[sampler->n_due++] = unit;
-    s->rows[rows] = s->rows[r];
-    memmove(s->ids + rows++ * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
+    if (unit->tries == 0) /* it happened */
+      sampler->open[n_new++] = unit;
+    s->rows[rows++] = s->rows[r];
   }
   s->n = rows;
   tt_compute_begin(s->compute, false, 0);
+  look(sampler, sampler->open, n_new);
   draw_blocks(sampler);
   draw_pending(sampler);
 }
@@ -304,32 +332,40 @@ static enum tt_status make_units(struct sampler *sampler) {
   sampler->units = tt_calloc(n, sizeof *sampler->units);
   sampler->ids = tt_calloc(n * block * TT_SYSTEM_INPUTS, sizeof *sampler->ids);
   sampler->contexts = tt_calloc(n * d, sizeof *sampler->contexts);
+  sampler->states = tt_calloc(n * d, sizeof *sampler->states);
   sampler->decoded = tt_calloc(n * block * d, sizeof *sampler->decoded);
   sampler->due = tt_alloc(n, sizeof *sampler->due);
   sampler->open = tt_alloc(n, sizeof *sampler->open);
-  if (!sampler->units || !sampler->ids || !sampler->contexts || !sampler->decoded ||
-      !sampler->due || !sampler->open)
+  if (!sampler->units || !sampler->ids || !sampler->contexts || !sampler->states ||
+      !sampler->decoded || !sampler->due || !sampler->open)
     return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
   for (sampler->n_units = 0; sampler->n_units < n; sampler->n_units++) {
     struct unit *unit = &sampler->units[sampler->n_units];
     unit->ids = sampler->ids + sampler->n_units * block * TT_SYSTEM_INPUTS;
     unit->context = sampler->contexts + sampler->n_units * d;
+    unit->state = sampler->states + sampler->n_units * d;
     unit->decoded = sampler->decoded + sampler->n_units * block * d;
     unit->scratch = tt_masked_block_scratch_new(masked);
     if (!unit->scratch)
       return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
   }
-  return tt_transformer_rings_create(&masked->network.encoder, n, masked->network.window, block,
-                                     &sampler->rings);
+  enum tt_status status = tt_transformer_rings_create(
+      &masked->network.encoder, n, masked->network.window, block, &sampler->rings);
+  if (status == TT_OK)
+    status = tt_transformer_rings_create(&masked->network.recent, n, TT_MASKED_RECENT, 1,
+                                         &sampler->near);
+  return status;
 }
 
 static void free_units(struct sampler *sampler) {
   for (size_t i = 0; i < sampler->n_units; i++)
     tt_free(sampler->units[i].scratch);
   tt_transformer_rings_release(&sampler->rings);
+  tt_transformer_rings_release(&sampler->near);
   tt_free(sampler->units);
   tt_free(sampler->ids);
   tt_free(sampler->contexts);
+  tt_free(sampler->states);
   tt_free(sampler->decoded);
   tt_free(sampler->due);
   tt_free(sampler->open);

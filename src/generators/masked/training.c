@@ -260,9 +260,7 @@ static void fill_event(const struct batch_maker *m, struct tt_masked_batch *b,
   const struct tt_channels channels = channels_of(m, piece->window);
   const size_t at = piece->anchor + k; /* the event before */
   const uint16_t event = c->event[rows[at + 1]], previous = c->event[rows[at]];
-  memcpy(b->before + i * TT_SYSTEM_INPUTS,
-         b->ids + (piece->window * b->length + at) * TT_SYSTEM_INPUTS,
-         TT_SYSTEM_INPUTS * sizeof *b->before);
+  b->before[i] = (uint32_t)(piece->window * b->length + at);
   b->delays[i] = (int32_t)tt_delay_bins_of(&system->bins, channels.dt[at + 1]);
   tt_system_delay_prior(system, event, previous, piece->moment.cpu,
                         m->training ? (uint32_t)b->delays[i] : UINT32_MAX,
@@ -289,7 +287,7 @@ static void allocate(struct tt_compute *c, const struct tt_masked *masked,
   b->weights = tt_arena(c, b->n_targets, sizeof *b->weights);
   b->event_prior = tt_arena(c, b->n_targets * masked->bridge.n_tokens, sizeof *b->event_prior);
   b->event_rows = tt_arena(c, b->n_events, sizeof *b->event_rows);
-  b->before = tt_arena(c, b->n_events * TT_SYSTEM_INPUTS, sizeof *b->before);
+  b->before = tt_arena(c, b->n_events, sizeof *b->before);
   b->rets = tt_arena(c, b->n_events, sizeof *b->rets);
   b->delays = tt_arena(c, b->n_events, sizeof *b->delays);
   b->ret_prior = tt_arena(c, b->n_events * rets, sizeof *b->ret_prior);
