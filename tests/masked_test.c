@@ -76,31 +76,41 @@ static void starts_as_the_prior(void **state) {
         want[head] -=
             (double)prior[wanted[head][i]] * (head == 0 ? (double)weights[i] / 4.5 : 1.0 / BLOCKS);
     }
-  const struct tt_masked_batch batch = {.windows = WINDOWS,
-                                        .length = LENGTH,
-                                        .ids = ids,
-                                        .n = BLOCKS,
-                                        .anchors = anchors,
-                                        .tokens = tokens,
-                                        .n_targets = TARGETS,
-                                        .target_rows = target_rows,
-                                        .targets = targets,
-                                        .weights = weights,
-                                        .event_prior = priors[0],
-                                        .events = 4.5,
-                                        .n_events = BLOCKS,
-                                        .event_rows = event_rows,
-                                        .before = before,
-                                        .rets = rets,
-                                        .delays = delays,
-                                        .ret_prior = priors[1],
-                                        .delay_prior = priors[2]};
+  struct tt_masked_batch batch = {.windows = WINDOWS,
+                                  .length = LENGTH,
+                                  .ids = ids,
+                                  .n = BLOCKS,
+                                  .anchors = anchors,
+                                  .tokens = tokens,
+                                  .n_targets = TARGETS,
+                                  .target_rows = target_rows,
+                                  .targets = targets,
+                                  .weights = weights,
+                                  .event_prior = priors[0],
+                                  .events = 4.5,
+                                  .n_events = BLOCKS,
+                                  .event_rows = event_rows,
+                                  .before = before,
+                                  .rets = rets,
+                                  .delays = delays,
+                                  .ret_prior = priors[1],
+                                  .delay_prior = priors[2]};
   struct tt_compute *c;
   assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
   tt_compute_begin(c, false, 0);
-  tt_masked_network_loss(c, &net, &batch, got);
+  const double without = (double)tt_tensor_value(tt_masked_network_loss(c, &net, &batch, got));
   for (size_t head = 0; head < 3; head++)
     assert_true(fabs(got[head] - want[head]) < 1e-4);
+  /* the next events that the encoder is to know are one more part of the loss */
+  double next = 0;
+  for (size_t i = 0; i < TARGETS; i++)
+    next -= (double)priors[0][i * TOKENS + (size_t)targets[i]] / TARGETS;
+  batch.n_next = TARGETS;
+  batch.next_rows = target_rows; /* any rows */
+  batch.next = targets;
+  batch.next_prior = priors[0];
+  const double with = (double)tt_tensor_value(tt_masked_network_loss(c, &net, &batch, got));
+  assert_true(fabs(with - without - next) < 1e-4);
   tt_compute_free(c);
   tt_masked_network_release(&net);
 }

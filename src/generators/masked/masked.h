@@ -17,12 +17,14 @@
  *             would be reached with (bridge.h). The network is zero at first: training starts
  *             there.
  *   ret, dt   when the event before has happened: given the decoder's output for the whole block
- * and the state at that moment.
+ *             and the state at that moment, told by one causal Transformer block over the last few
+ *             events, which runs for each event (`recent`).
  *
  * Loss: the absorbing diffusion's bound on -log p (Sahoo et al. 2024, MDLM): masks at a rate t, 1/t
  * per masked event, t within a narrower range than 0 to 1 (BD3-LM, section 5.2). Where the model is
  * to be sampled from left to right, a share of the masks leaves the left part of the block, and the
- * events of the sampler's next pass are learned with the priors that they will have. */
+ * events of the sampler's next pass are learned with the priors that they will have. Beside it, the
+ * encoder alone learns the next event after every row. */
 #ifndef GENERATORS_MASKED_MASKED_H
 #define GENERATORS_MASKED_MASKED_H
 
@@ -108,6 +110,11 @@ struct tt_masked_batch { /* one training step */
   float *weights;        /* [n_targets] */
   float *event_prior;    /* [n_targets, n_tokens] */
   double events;         /* what the sum of weighted losses is divided by */
+  /* training: next events that the encoder is to know by itself, wherever blocks begin */
+  size_t n_next;
+  uint32_t *next_rows; /* [n_next] of ids */
+  int32_t *next;       /* [n_next] */
+  float *next_prior;   /* [n_next, n_tokens] */
   /* events whose ret and dt are to be learned, in blocks that are all revealed */
   size_t n_events;
   uint32_t *event_rows;           /* [n_events] of tokens */
@@ -116,7 +123,8 @@ struct tt_masked_batch { /* one training step */
   float *ret_prior, *delay_prior; /* [n_events, classes] */
 };
 enum { TT_MASKED_HEADS = 3 /* event, ret, delay */ };
-/* Recorded forward pass; ret_loss[TT_MASKED_HEADS]: nats per event. */
+/* Recorded forward pass; ret_loss[TT_MASKED_HEADS]: nats per event. The loss is their sum and that
+ * of the next events. */
 struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
                                          const struct tt_masked_network *network,
                                          const struct tt_masked_batch *batch, double *ret_loss);

@@ -78,10 +78,11 @@ struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
       .batch = b->windows, .length = b->length, .mask = TT_MASK_WINDOW, .window = network->window};
   struct tt_attention_spec near = spec;
   near.window = TT_MASKED_RECENT;
-  struct tt_tensor *parts[TT_MASKED_HEADS], *middle;
+  struct tt_tensor *parts[TT_MASKED_HEADS + 1], *middle;
   struct tt_tensor *in = tt_embedding_forward(c, &network->inputs, b->ids, b->windows * b->length);
   struct tt_tensor *x = tt_transformer_forward(c, &network->encoder, in, &spec, NULL, NULL);
   struct tt_tensor *states = tt_transformer_forward(c, &network->recent, in, &near, NULL, NULL);
+  struct tt_tensor *seen = x;
   x = tt_op_gather(c, x, b->anchors, b->n);
   x = tt_masked_network_decode(c, network, x, b->tokens);
   struct tt_tensor *y = tt_masked_network_events(c, network, x, b->target_rows, b->n_targets);
@@ -94,5 +95,12 @@ struct tt_tensor *tt_masked_network_loss(struct tt_compute *c,
   parts[1] = tt_system_entropy(c, y, b->ret_prior, b->rets, &ret_loss[1]);
   y = tt_masked_network_delays(c, network, middle, b->rets);
   parts[2] = tt_system_entropy(c, y, b->delay_prior, b->delays, &ret_loss[2]);
-  return tt_op_sum(c, parts, NULL, TT_MASKED_HEADS);
+  if (b->n_next == 0)
+    return tt_op_sum(c, parts, NULL, TT_MASKED_HEADS);
+  double nats;
+  x = tt_linear_forward(c, &network->context, tt_op_gather(c, seen, b->next_rows, b->n_next),
+                        TT_ACT_NONE);
+  parts[TT_MASKED_HEADS] = tt_system_entropy(c, tt_system_logits(c, &network->ends.event, x),
+                                             b->next_prior, b->next, &nats);
+  return tt_op_sum(c, parts, NULL, TT_MASKED_HEADS + 1);
 }

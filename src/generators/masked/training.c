@@ -51,15 +51,21 @@ static const struct tt_masked *masked_of(const struct batch_maker *m, size_t win
 
 /* ---- blocks ---- */
 
-/* The windows' blocks, one behind the other. The first ones begin where contexts are as long as in
- * sampling. */
+/* Where contexts are as long as in sampling. */
+static size_t first_anchor(const struct batch_maker *m) {
+  const size_t order = tt_system_markov(&m->fit->workloads[0].system)->order;
+  const size_t first = order < 2 ? 0 : order - 2;
+  return first < m->from->length - 1 ? first : 0;
+}
+
+/* The windows' blocks, one behind the other. */
 static void cut_window(struct batch_maker *m, size_t w) {
   const struct tt_masked *masked = masked_of(m, w);
   const struct tt_bridge *bridge = &masked->bridge;
   const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
-  const size_t length = m->from->length - 1, order = tt_system_markov(&masked->system)->order;
+  const size_t length = m->from->length - 1;
   const uint64_t *rows = m->rows + w * (length + 1);
-  for (size_t at = order < 2 ? 0 : order - 2; at < length;) {
+  for (size_t at = first_anchor(m); at < length;) {
     struct piece *piece = &m->pieces[m->n_pieces];
     *piece = (struct piece){.masked = masked, .window = w, .anchor = at};
     bool ended = false, lost = false;
@@ -231,16 +237,39 @@ static void find_state(const struct batch_maker *m, struct piece *piece) {
     tt_markov_push(&piece->history, c->event[rows[k]]);
 }
 
+static struct tt_masked_block_site site_of(const struct piece *piece) {
+  return (struct tt_masked_block_site){.history = &piece->history,
+                                       .thread = piece->moment.thread,
+                                       .call = piece->moment.call,
+                                       .cpu = piece->moment.cpu};
+}
+
+/* The event after row i of a window, as the first of a block. */
+static void fill_next(const struct batch_maker *m, struct tt_masked_batch *b, size_t w, size_t i,
+                      size_t at) {
+  struct piece piece = {.masked = masked_of(m, w), .window = w, .anchor = i};
+  const struct tt_columns *c = tt_dataset_columns(m->source->dataset);
+  const uint16_t event = c->event[m->rows[w * m->from->length + i + 1]];
+  const size_t n_tokens = piece.masked->bridge.n_tokens;
+  int32_t tokens[TT_MASKED_MAX_BLOCK];
+  for (size_t k = 0; k < piece.masked->block; k++)
+    tokens[k] = (int32_t)n_tokens;
+  find_state(m, &piece);
+  const struct tt_masked_block_site site = site_of(&piece);
+  b->next_rows[at] = (uint32_t)(w * b->length + i);
+  b->next[at] = event < piece.masked->bridge.n_events ? event : -1;
+  tt_masked_block_prior(piece.masked, &site, tokens, 0,
+                        b->next[at] < 0 ? UINT32_MAX : (uint32_t)event,
+                        b->next_prior + at * n_tokens);
+}
+
 /* One target of a view: its prior. */
 static void fill_target(const struct batch_maker *m, struct tt_masked_batch *b, size_t i) {
   const size_t row = b->target_rows[i];
   const struct view *view = &m->views[row / m->fit->masked->block];
   const struct piece *piece = &m->pieces[view->piece];
   const struct tt_masked *masked = piece->masked;
-  const struct tt_masked_block_site site = {.history = &piece->history,
-                                            .thread = piece->moment.thread,
-                                            .call = piece->moment.call,
-                                            .cpu = piece->moment.cpu};
+  const struct tt_masked_block_site site = site_of(piece);
   const size_t k = row % masked->block;
   int32_t known[TT_MASKED_MAX_BLOCK];
   for (size_t j = 0; j < masked->block; j++)
@@ -286,6 +315,9 @@ static void allocate(struct tt_compute *c, const struct tt_masked *masked,
   b->targets = tt_arena(c, b->n_targets, sizeof *b->targets);
   b->weights = tt_arena(c, b->n_targets, sizeof *b->weights);
   b->event_prior = tt_arena(c, b->n_targets * masked->bridge.n_tokens, sizeof *b->event_prior);
+  b->next_rows = tt_arena(c, b->n_next, sizeof *b->next_rows);
+  b->next = tt_arena(c, b->n_next, sizeof *b->next);
+  b->next_prior = tt_arena(c, b->n_next * masked->bridge.n_tokens, sizeof *b->next_prior);
   b->event_rows = tt_arena(c, b->n_events, sizeof *b->event_rows);
   b->before = tt_arena(c, b->n_events, sizeof *b->before);
   b->rets = tt_arena(c, b->n_events, sizeof *b->rets);
@@ -303,6 +335,7 @@ static void count(const struct batch_maker *m, struct tt_masked_batch *b) {
       b->n_targets += m->views[i].weights[k] > 0;
   for (size_t i = 0; i < m->n_pieces; i++)
     b->n_events += m->pieces[i].n;
+  b->n_next = m->training ? b->windows * (b->length - first_anchor(m)) : 0;
   b->events = (double)b->n_events * (m->training ? (double)masked->views : 1);
 }
 
@@ -327,6 +360,10 @@ static void fill_batch(const struct batch_maker *m, struct tt_masked_batch *b) {
     for (size_t k = 0; !view && k < piece->n; k++)
       b->event_rows[event++] = (uint32_t)(i * block + k);
   }
+  const size_t begin = first_anchor(m), each = b->length - begin;
+#pragma omp parallel for schedule(static, 16)
+  for (size_t i = 0; i < b->n_next; i++)
+    fill_next(m, b, i / each, begin + i % each, i);
 #pragma omp parallel for schedule(static, 16)
   for (size_t i = 0; i < b->n_targets; i++)
     fill_target(m, b, i);
