@@ -195,25 +195,19 @@ static enum tt_status see_pasts(struct tt_filler *f, struct tt_system_moment *la
   }
   bool more = f->config->network;
   for (size_t from = 0; more && status == TT_OK; from += TOGETHER) {
-    size_t n = 0;
+    struct tt_masked_news news[TT_FILL_SLOTS];
+    more = false;
+    for (size_t i = 0; i < f->n_crowds; i++) {
+      const size_t past = f->crowds[i].site.n_rows - 1, left = past > from ? past - from : 0;
+      news[i] = (struct tt_masked_news){.ids = ids[i] + (left > 0 ? from : 0) * TT_SYSTEM_INPUTS,
+                                        .n = left < TOGETHER ? left : TOGETHER,
+                                        .slot = (uint32_t)(i * f->k),
+                                        .position = from};
+      more = more || left > 0;
+    }
     tt_compute_begin(f->compute, false, 0);
-    int32_t *batch = tt_arena(f->compute, f->n_crowds * TOGETHER * TT_SYSTEM_INPUTS, sizeof *batch);
-    uint32_t *slots = tt_arena(f->compute, f->n_crowds * TOGETHER, sizeof *slots);
-    uint64_t *positions = tt_arena(f->compute, f->n_crowds * TOGETHER, sizeof *positions);
-    for (size_t i = 0; i < f->n_crowds; i++)
-      for (size_t at = from; at < from + TOGETHER && at + 1 < f->crowds[i].site.n_rows; at++) {
-        memcpy(batch + n * TT_SYSTEM_INPUTS, ids[i] + at * TT_SYSTEM_INPUTS,
-               TT_SYSTEM_INPUTS * sizeof *batch);
-        slots[n] = (uint32_t)(i * f->k);
-        positions[n++] = at;
-      }
-    more = n > 0;
-    if (!more)
-      break;
-    tt_transformer_step(f->compute, &net->encoder,
-                        tt_embedding_forward(f->compute, &net->inputs, batch, n), &f->rings, slots,
-                        positions);
-    tt_masked_network_look(f->compute, net, &f->near, batch, n, slots, positions);
+    tt_masked_network_see(f->compute, net, &net->encoder, &f->rings, news, f->n_crowds);
+    tt_masked_network_see(f->compute, net, &net->recent, &f->near, news, f->n_crowds);
   }
   for (size_t i = 0; i < f->n_crowds; i++)
     tt_free(ids[i]);

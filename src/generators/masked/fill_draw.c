@@ -133,50 +133,31 @@ static void next_event(struct tt_filler *f, struct tt_fill_candidate *candidate)
 /* Lets the encoder see what the due candidates have that it hasn't seen. */
 static void encode(struct tt_filler *f) {
   const struct tt_masked_network *net = &f->masked->network;
-  const size_t d = net->width, most = f->n_due * (net->block + 1);
-  int32_t *ids = tt_arena(f->compute, most * TT_SYSTEM_INPUTS, sizeof *ids);
-  uint32_t *slots = tt_arena(f->compute, most, sizeof *slots);
-  uint64_t *positions = tt_arena(f->compute, most, sizeof *positions);
-  size_t rows = 0;
+  struct tt_masked_news *news = tt_arena(f->compute, f->n_due, sizeof *news);
   for (size_t i = 0; i < f->n_due; i++) {
     const struct tt_fill_candidate *candidate = f->due[i];
-    memcpy(ids + rows * TT_SYSTEM_INPUTS, candidate->ids,
-           candidate->seen * TT_SYSTEM_INPUTS * sizeof *ids);
-    for (size_t k = 0; k < candidate->seen; k++, rows++) {
-      slots[rows] = (uint32_t)tt_fill_slot(f, candidate);
-      positions[rows] = tt_fill_stream(candidate)->position++;
-    }
+    uint64_t *position = &tt_fill_stream(candidate)->position;
+    news[i] = (struct tt_masked_news){.ids = candidate->ids,
+                                      .n = candidate->seen,
+                                      .slot = (uint32_t)tt_fill_slot(f, candidate),
+                                      .position = *position,
+                                      .ret = candidate->context};
+    *position += candidate->seen;
   }
-  if (rows == 0)
-    return;
-  struct tt_tensor *x = tt_embedding_forward(f->compute, &net->inputs, ids, rows);
-  x = tt_transformer_step(f->compute, &net->encoder, x, &f->rings, slots, positions);
-  rows = 0;
-  for (size_t i = 0; i < f->n_due; i++) {
-    struct tt_fill_candidate *candidate = f->due[i];
-    rows += candidate->seen;
-    if (candidate->seen > 0)
-      tt_convert_to_f32(candidate->context,
-                        (const char *)x->data + (rows - 1) * d * tt_dtype_size(x->dtype), x->dtype,
-                        d);
-  }
+  tt_masked_network_see(f->compute, net, &net->encoder, &f->rings, news, f->n_due);
 }
 
 void tt_fill_look(struct tt_filler *f, struct tt_fill_candidate *const *list, size_t n) {
-  const size_t d = f->masked->network.width;
-  int32_t *ids = tt_arena(f->compute, n * TT_SYSTEM_INPUTS, sizeof *ids);
-  uint32_t *slots = tt_arena(f->compute, n, sizeof *slots);
-  uint64_t *positions = tt_arena(f->compute, n, sizeof *positions);
-  for (size_t i = 0; i < n; i++) {
-    memcpy(ids + i * TT_SYSTEM_INPUTS, list[i]->last, sizeof list[i]->last);
-    slots[i] = (uint32_t)tt_fill_slot(f, list[i]);
-    positions[i] = tt_fill_stream(list[i])->position + list[i]->seen - 1;
-  }
-  const struct tt_tensor *x =
-      tt_masked_network_look(f->compute, &f->masked->network, &f->near, ids, n, slots, positions);
+  const struct tt_masked_network *net = &f->masked->network;
+  struct tt_masked_news *news = tt_arena(f->compute, n, sizeof *news);
   for (size_t i = 0; i < n; i++)
-    tt_convert_to_f32(list[i]->state, (const char *)x->data + i * d * tt_dtype_size(x->dtype),
-                      x->dtype, d);
+    news[i] =
+        (struct tt_masked_news){.ids = list[i]->last,
+                                .n = 1,
+                                .slot = (uint32_t)tt_fill_slot(f, list[i]),
+                                .position = tt_fill_stream(list[i])->position + list[i]->seen - 1,
+                                .ret = list[i]->state};
+  tt_masked_network_see(f->compute, net, &net->recent, &f->near, news, n);
 }
 
 /* The decoder's output for the due candidates' blocks. */

@@ -78,13 +78,18 @@ struct tt_tensor *tt_masked_network_events(struct tt_compute *c,
                                            const struct tt_masked_network *network,
                                            struct tt_tensor *decoded, const uint32_t *rows,
                                            size_t n);
-/* New events of many streams, as they happen, for `states` below. ids: [n, TT_SYSTEM_INPUTS];
- * rings, slots, positions: as tt_transformer_step; result: [n, d]. */
-struct tt_tensor *tt_masked_network_look(struct tt_compute *c,
-                                         const struct tt_masked_network *network,
-                                         struct tt_transformer_rings *rings, const int32_t *ids,
-                                         size_t n, const uint32_t *slots,
-                                         const uint64_t *positions);
+/* Sampling: new events of a stream, and where the output after the last of them goes. */
+struct tt_masked_news {
+  const int32_t *ids; /* [n, TT_SYSTEM_INPUTS] */
+  size_t n;           /* at most `together` of the rings */
+  uint32_t slot;
+  uint64_t position; /* of the first */
+  float *ret;        /* [width]; NULL: not wanted; untouched where n is 0 */
+};
+/* Lets a network's `encoder` or `recent` see the news of n streams, no two of the same slot. */
+void tt_masked_network_see(struct tt_compute *c, const struct tt_masked_network *network,
+                           const struct tt_transformer *by, struct tt_transformer_rings *rings,
+                           const struct tt_masked_news *news, size_t n);
 /* Rows of the decoder's output with the states that their events happen in ([rows, d]): what ret
  * and dt are read from. Logits of ret: [rows, n_rets + 1]. */
 struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "generators/masked/masked.h"
 
 enum tt_status tt_masked_network_init(struct tt_masked_network *network, uint64_t seed) {
@@ -47,13 +49,34 @@ struct tt_tensor *tt_masked_network_events(struct tt_compute *c,
   return tt_system_logits(c, &network->ends.event, tt_op_gather(c, decoded, rows, n));
 }
 
-struct tt_tensor *tt_masked_network_look(struct tt_compute *c,
-                                         const struct tt_masked_network *network,
-                                         struct tt_transformer_rings *rings, const int32_t *ids,
-                                         size_t n, const uint32_t *slots,
-                                         const uint64_t *positions) {
-  struct tt_tensor *x = tt_embedding_forward(c, &network->inputs, ids, n);
-  return tt_transformer_step(c, &network->recent, x, rings, slots, positions);
+void tt_masked_network_see(struct tt_compute *c, const struct tt_masked_network *network,
+                           const struct tt_transformer *by, struct tt_transformer_rings *rings,
+                           const struct tt_masked_news *news, size_t n) {
+  size_t rows = 0;
+  for (size_t i = 0; i < n; i++)
+    rows += news[i].n;
+  if (rows == 0)
+    return;
+  int32_t *ids = tt_arena(c, rows * TT_SYSTEM_INPUTS, sizeof *ids);
+  uint32_t *slots = tt_arena(c, rows, sizeof *slots);
+  uint64_t *positions = tt_arena(c, rows, sizeof *positions);
+  rows = 0;
+  for (size_t i = 0; i < n; i++) {
+    memcpy(ids + rows * TT_SYSTEM_INPUTS, news[i].ids, news[i].n * TT_SYSTEM_INPUTS * sizeof *ids);
+    for (size_t k = 0; k < news[i].n; k++, rows++) {
+      slots[rows] = news[i].slot;
+      positions[rows] = news[i].position + k;
+    }
+  }
+  struct tt_tensor *x = tt_embedding_forward(c, &network->inputs, ids, rows);
+  x = tt_transformer_step(c, by, x, rings, slots, positions);
+  const size_t row = x->cols * tt_dtype_size(x->dtype);
+  rows = 0;
+  for (size_t i = 0; i < n; i++) {
+    rows += news[i].n;
+    if (news[i].ret && news[i].n > 0)
+      tt_convert_to_f32(news[i].ret, (const char *)x->data + (rows - 1) * row, x->dtype, x->cols);
+  }
 }
 
 struct tt_tensor *tt_masked_network_rets(struct tt_compute *c,

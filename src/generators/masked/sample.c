@@ -60,55 +60,36 @@ static struct unit *note(struct sampler *sampler, size_t i) {
 
 /* Lets the encoder see what happened in the streams that are due: their contexts are up to date. */
 static void encode(struct sampler *sampler) {
-  const struct tt_replicas *s = &sampler->replicas;
+  struct tt_compute *c = sampler->replicas.compute;
   const struct tt_masked_network *net = &sampler->masked->network;
-  const size_t d = net->width, most = sampler->n_due * net->block;
-  int32_t *ids = tt_arena(s->compute, most * TT_SYSTEM_INPUTS, sizeof *ids);
-  uint32_t *slots = tt_arena(s->compute, most, sizeof *slots);
-  uint64_t *positions = tt_arena(s->compute, most, sizeof *positions);
-  size_t rows = 0;
-  for (size_t i = 0; i < sampler->n_due; i++) {
-    const struct unit *unit = sampler->due[i];
-    memcpy(ids + rows * TT_SYSTEM_INPUTS, unit->ids, unit->seen * TT_SYSTEM_INPUTS * sizeof *ids);
-    for (size_t k = 0; k < unit->seen; k++, rows++) {
-      slots[rows] = (uint32_t)(unit - sampler->units);
-      positions[rows] = tt_replica_stream(&unit->row)->position++;
-    }
-  }
-  if (rows == 0)
-    return;
-  struct tt_tensor *x = tt_embedding_forward(s->compute, &net->inputs, ids, rows);
-  x = tt_transformer_step(s->compute, &net->encoder, x, &sampler->rings, slots, positions);
-  const size_t row = d * tt_dtype_size(x->dtype);
-  rows = 0;
+  struct tt_masked_news *news = tt_arena(c, sampler->n_due, sizeof *news);
   for (size_t i = 0; i < sampler->n_due; i++) {
     struct unit *unit = sampler->due[i];
-    rows += unit->seen;
-    if (unit->seen > 0)
-      tt_convert_to_f32(unit->context, (const char *)x->data + (rows - 1) * row, x->dtype, d);
+    uint64_t *position = &tt_replica_stream(&unit->row)->position;
+    news[i] = (struct tt_masked_news){.ids = unit->ids,
+                                      .n = unit->seen,
+                                      .slot = (uint32_t)(unit - sampler->units),
+                                      .position = *position,
+                                      .ret = unit->context};
+    *position += unit->seen;
     unit->seen = 0;
   }
+  tt_masked_network_see(c, net, &net->encoder, &sampler->rings, news, sampler->n_due);
 }
 
 /* The states after the last events of units that had one. */
 static void look(struct sampler *sampler, struct unit *const *units, size_t n) {
-  const struct tt_replicas *s = &sampler->replicas;
-  const size_t d = sampler->masked->network.width;
-  if (n == 0)
-    return;
-  int32_t *ids = tt_arena(s->compute, n * TT_SYSTEM_INPUTS, sizeof *ids);
-  uint32_t *slots = tt_arena(s->compute, n, sizeof *slots);
-  uint64_t *positions = tt_arena(s->compute, n, sizeof *positions);
-  for (size_t i = 0; i < n; i++) {
-    memcpy(ids + i * TT_SYSTEM_INPUTS, units[i]->last, sizeof units[i]->last);
-    slots[i] = (uint32_t)(units[i] - sampler->units);
-    positions[i] = tt_replica_stream(&units[i]->row)->position + units[i]->seen - 1;
-  }
-  const struct tt_tensor *x = tt_masked_network_look(s->compute, &sampler->masked->network,
-                                                     &sampler->near, ids, n, slots, positions);
-  const size_t row = d * tt_dtype_size(x->dtype);
+  struct tt_compute *c = sampler->replicas.compute;
+  const struct tt_masked_network *net = &sampler->masked->network;
+  struct tt_masked_news *news = tt_arena(c, n, sizeof *news);
   for (size_t i = 0; i < n; i++)
-    tt_convert_to_f32(units[i]->state, (const char *)x->data + i * row, x->dtype, d);
+    news[i] = (struct tt_masked_news){.ids = units[i]->last,
+                                      .n = 1,
+                                      .slot = (uint32_t)(units[i] - sampler->units),
+                                      .position = tt_replica_stream(&units[i]->row)->position +
+                                                  units[i]->seen - 1,
+                                      .ret = units[i]->state};
+  tt_masked_network_see(c, net, &net->recent, &sampler->near, news, n);
 }
 
 /* ---- the decoder ---- */
