@@ -1,67 +1,94 @@
 #!/usr/bin/python3
-"""The tables of docs/results/README.md from the CSV of experiments/traces.sh: markdown.py FILE.csv"""
+"""The tables of docs/results from a CSV of experiments/table.py: markdown.py FILE.csv
+
+A row for each trace and generator: the mean over its seeds, ± their standard deviation where there
+are several; then each generator's mean over its traces."""
 import csv
+import itertools
+import statistics
 import sys
 
 with open(sys.argv[1], newline="") as file:
-    rows = [{k: float(v) if k not in ("trace", "generator") and v else v for k, v in row.items()}
+    runs = [{k: float(v) if k not in ("trace", "generator") and v else v for k, v in row.items()}
             for row in csv.DictReader(file)]
+seeds = {key: list(group) for key, group in itertools.groupby(
+    sorted(runs, key=lambda run: (run["trace"], run["generator"])),
+    key=lambda run: (run["trace"], run["generator"]))}
 
 
-def table(title, columns):
-    print(f"\n**{title}**\n")
-    print("|", " | ".join(name for name, _ in columns), "|")
-    print("|", " | ".join("---" for _ in columns), "|")
-    for row in rows:
-        print("|", " | ".join(value(row) for _, value in columns), "|")
+class Cell:
+    """One column; of a run, `parts` figures, each with a format, put together by `pattern`."""
+
+    def __init__(self, label, pattern, *parts):
+        self.label, self.pattern, self.parts = label, pattern, parts
+
+    def text(self, runs):
+        figures = []
+        for function, form in self.parts:
+            values = [v for v in map(function, runs) if v is not None]
+            text = format(statistics.fmean(values), form) if values else "–"
+            if len(values) > 1:
+                text += f"±{statistics.stdev(values):{form.lstrip('+')}}"
+            figures.append(text)
+        return self.pattern.format(*figures)
 
 
-def share(*names):
-    return lambda row: " / ".join(
-        "–" if row[name] == "" else f"{100 * row[name]:.2f}" for name in names)
-
-
-def figure(name, digits=3):
-    return lambda row: "–" if row[name] == "" else f"{row[name]:.{digits}f}"
+def get(name, factor=1):
+    return lambda run: factor * run[name] if run.get(name, "") != "" else None
 
 
 def quotient(a, b):
-    return lambda row: f"{row[a] / row[b]:.2f}"
+    return lambda run: run[a] / run[b]
 
 
 def difference(a, b):
-    return lambda row: f"{row[a] - row[b]:+.3f}"
+    return lambda run: run[a] - run[b]
 
 
-def total(*names):
-    return lambda row: f"{sum(row[name] for name in names):.0f}"
+def table(title, cells, means=False):
+    print(f"\n**{title}**\n")
+    print("| trace | generator |", " | ".join(cell.label for cell in cells), "|")
+    print("|", " | ".join("---" for _ in range(len(cells) + 2)), "|")
+    for (trace, generator), of_both in seeds.items():
+        print(f"| {trace} | {generator} |", " | ".join(cell.text(of_both) for cell in cells), "|")
+    for generator in sorted({generator for _, generator in seeds}) if means else ():
+        of_traces = [{k: statistics.fmean(run[k] for run in of_both)
+                      for k in of_both[0] if isinstance(of_both[0][k], float)}
+                     for (_, other), of_both in seeds.items() if other == generator]
+        print(f"| mean of {len(of_traces)} ± sd | {generator} |",
+              " | ".join(cell.text(of_traces) for cell in cells), "|")
 
 
-what = [("trace", lambda row: row["trace"]), ("generator", lambda row: row["generator"])]
 table("Constraints violated, %: held-out real / twin before repair / after",
-      what + [("events, types", lambda row: f"{row['events']:,.0f}, {row['event_types']:.0f}")] +
-      [(label, share(f"floor_{name}", f"before_{name}", f"after_{name}"))
+      [Cell("events, types", "{}, {}", (get("events"), ",.0f"), (get("event_types"), ".0f"))] +
+      [Cell(label, "{} / {} / {}", *((get(f"{when}_{name}", 100), ".2f")
+                                     for when in ("floor", "before", "after")))
        for label, name in (("D_trans", "d_trans"), ("D_time", "d_time"), ("D_cpu", "d_cpu"),
                            ("D_attr", "d_attr"))] +
-      [("edited, %", share("edit_rate"))])
+      [Cell("edited, %", "{}", (get("edit_rate", 100), ".2f"))])
 table("Next event, tested on real data: macro-F1 (accuracy)",
-      what + [(arm, lambda row, arm=arm: f"{row[f'{arm.lower()}_macro_f1']:.3f} "
-                                         f"({row[f'{arm.lower()}_accuracy']:.3f})")
-              for arm in ("TRTR", "TSTR", "COMBINED")] +
-      [("TSTR / TRTR", quotient("tstr_macro_f1", "trtr_macro_f1")),
-       ("of accuracy", quotient("tstr_accuracy", "trtr_accuracy")),
-       ("COMBINED − TRTR", difference("combined_macro_f1", "trtr_macro_f1")),
-       ("counting", lambda row: f"{row['best_counting_macro_f1']:.3f} "
-                                f"({row['best_counting_accuracy']:.3f})")])
-table("Likeness to train, held-out real / twin; cost",
-      what + [(label, lambda row, name=name: f"{row['floor_' + name]:.3f} / {row['twin_' + name]:.3f}")
-              for label, name in (("5-grams per CPU, JSD", "cpu_5gram_jsd"),
-                                  ("dt given event, JSD", "dt_jsd"),
-                                  ("call latency, JSD", "latency_jsd"),
-                                  ("told apart, AUC", "auc"),
-                                  ("16-grams in train", "memorised"))] +
-      [("training, s", total("train_seconds")),
-       ("events/s made", lambda row: f"{row['generate_events_per_second']:,.0f}"),
-       ("all else, s", total("import_seconds", "constraints_seconds", "repair_seconds",
-                             "export_seconds", "evaluate_seconds")),
-       ("peak, MiB", lambda row: f"{row['peak_rss_bytes'] / 2**20:.0f}")])
+      [Cell(arm, "{} ({})", (get(f"{arm.lower()}_macro_f1"), ".3f"),
+            (get(f"{arm.lower()}_accuracy"), ".3f")) for arm in ("TRTR", "TSTR", "COMBINED")] +
+      [Cell("TSTR / TRTR", "{}", (quotient("tstr_macro_f1", "trtr_macro_f1"), ".2f")),
+       Cell("of accuracy", "{}", (quotient("tstr_accuracy", "trtr_accuracy"), ".2f")),
+       Cell("COMBINED − TRTR", "{}",
+            (difference("combined_macro_f1", "trtr_macro_f1"), "+.3f")),
+       Cell("counting", "{} ({})", (get("best_counting_macro_f1"), ".3f"),
+            (get("best_counting_accuracy"), ".3f"))], means=True)
+table("Likeness to train, held-out real / twin",
+      [Cell(label, "{} / {}", (get(f"floor_{name}"), ".3f"), (get(f"twin_{name}"), ".3f"))
+       for label, name in (("5-grams per CPU, JSD", "cpu_5gram_jsd"),
+                           ("dt given event", "dt_jsd"), ("thread given event", "tid_jsd"),
+                           ("comm given event", "comm_jsd"), ("ret given event", "ret_jsd"),
+                           ("call latency", "latency_jsd"), ("calls that end, share", "pairing"),
+                           ("told apart, AUC", "auc"), ("16-grams in train", "memorised"))])
+table("Cost, one thread",
+      [Cell("training, s", "{}", (get("train_seconds"), ",.0f")),
+       Cell("events/s made", "{}", (get("generate_events_per_second"), ",.0f")),
+       Cell("arms: steps of TRTR, TSTR, COMBINED", "{}, {}, {}",
+            *((get(f"{arm}_steps"), ",.0f") for arm in ("trtr", "tstr", "combined"))),
+       Cell("evaluation, s", "{}", (get("evaluate_seconds"), ",.0f")),
+       Cell("all else, s", "{}", (lambda run: sum(
+           run[f"{name}_seconds"] for name in ("import", "constraints", "repair", "export")),
+           ".0f")),
+       Cell("peak, MiB", "{}", (get("peak_rss_bytes", 2**-20), ".0f"))])

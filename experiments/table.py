@@ -12,7 +12,8 @@ rows = []
 for path in sorted(out.glob("*/*-*[0-9]/report.json")):
     report = json.loads(path.read_text())
     again = path.parent.with_name(path.parent.name + ".arms") / "report.json"
-    utility = json.loads(again.read_text() if again.exists() else path.read_text())["utility"]
+    evaluation = json.loads(again.read_text()) if again.exists() else report
+    utility = evaluation["utility"]
     row = {"trace": path.parent.parent.name, "generator": report["generator"]["name"],
            "seed": report["seed"], "events": report["trace"]["events"],
            "event_types": report["trace"]["event_types"], "steps": report["generator"]["steps"]}
@@ -27,18 +28,20 @@ for path in sorted(out.glob("*/*-*[0-9]/report.json")):
         if not arm["equal_steps"]:
             for name in ("macro_f1", "weighted_f1", "accuracy"):
                 row[f"{arm['name'].lower()}_{name}"] = arm[name]
-            row[f"{arm['name'].lower()}_steps"] = arm["steps"]
+            for name in ("steps", "best_step", "val_loss"):
+                row[f"{arm['name'].lower()}_{name}"] = arm[name]
     row["arm_events"] = utility["arms"][0]["real_events"]
     for name in ("macro_f1", "accuracy"):
         row[f"best_counting_{name}"] = max(b[name] for b in utility["baselines"])
     for fidelity in report["fidelity"]:
         prefix = "floor" if fidelity["name"] == "held-out real" else "twin"
         row[f"{prefix}_cpu_5gram_jsd"] = fidelity["ngram_cpu_jsd"][4]
-        row[f"{prefix}_dt_jsd"] = fidelity["dt_jsd"]
-        row[f"{prefix}_latency_jsd"] = fidelity["latency_jsd"]
+        for name in ("dt_jsd", "tid_jsd", "comm_jsd", "ret_jsd", "latency_jsd"):
+            row[f"{prefix}_{name}"] = fidelity[name]
+        row[f"{prefix}_pairing"] = fidelity["pairing_candidate"]
         row[f"{prefix}_auc"] = fidelity["discriminator_auc"]
         row[f"{prefix}_memorised"] = fidelity["memorised"]
-    for time in report["times"]:
+    for time in report["times"] + evaluation["times"]:
         row[f"{time['stage']}_seconds"] = time["seconds"]
     row["generate_events_per_second"] = report["generator"]["generate_events_per_second"]
     row["peak_rss_bytes"] = report["peak_rss_bytes"]
