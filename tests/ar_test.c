@@ -204,5 +204,5 @@ int main(void) {
       cmocka_unit_test(same_seed_same_events),       cmocka_unit_test(few_and_many_events),
       cmocka_unit_test(wrong_settings_are_told),     cmocka_unit_test(damaged_models_are_told),
   };
-  return cmocka_run_group_tests_name("ar", tests, make_toy, remove_toy);
+  return cmocka_run_group_tests_name("ar", tests, make_toy, toy_end);
 }

@@ -15,6 +15,7 @@
 #include "generators/ddpm/denoiser.h"
 #include "generators/delay_bins.h"
 #include "generators/generator.h"
+#include "stored_toy.h"
 #include "twin_fixture.h"
 
 static void schedule_is_linear_beta(void **state) {
@@ -80,43 +81,24 @@ enum { CYCLE = 6, TOY_EVENTS = 12000 };
 static const char *const TOY_NAMES[CYCLE] = {"syscall_entry_read", "block_rq_issue",
                                              "sched_switch",       "irq_handler_entry",
                                              "irq_handler_exit",   "syscall_exit_read"};
-static char folder[] = "/tmp/tt-ddpm-XXXXXX";
-static struct tt_dataset *toy;
 
 static int make_toy(void **state) {
-  (void)state;
-  if (!mkdtemp(folder))
-    return -1;
-  char *path = tt_format("%s/toy", folder);
-  struct tt_dataset_writer *writer;
-  struct tt_dataset_meta meta;
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < CYCLE; i++)
-    tt_names_add(&meta.events, TOY_NAMES[i]);
-  tt_names_add(&meta.comms, "a");
-  tt_names_add(&meta.comms, "b");
-  int failed = tt_dataset_writer_begin(path, false, &writer) != TT_OK;
-  for (int64_t i = 0; i < TOY_EVENTS && !failed; i++) {
+  static const char *const comms[] = {"a", "b"};
+  const struct toy_names names = {TOY_NAMES, comms, CYCLE, 2};
+  struct tt_event *events = tt_alloc(TOY_EVENTS, sizeof *events);
+  for (int64_t i = 0; i < TOY_EVENTS; i++) {
     int cpu = (int)(i & 1), phase = (int)(i / 2 % CYCLE);
-    struct tt_event e = {.ts = 1000 * i + (phase == 2 ? 400 : 0),
-                         .ret = phase == 5 ? 4096 * cpu : TT_RET_NONE,
-                         .tid = 100 + cpu,
-                         .comm = (uint32_t)cpu,
-                         .event = (uint16_t)phase,
-                         .cpu = (uint16_t)cpu};
-    failed = tt_dataset_writer_append(writer, &e, 1) != TT_OK;
+    events[i] = (struct tt_event){.ts = 1000 * i + (phase == 2 ? 400 : 0),
+                                  .ret = phase == 5 ? 4096 * cpu : TT_RET_NONE,
+                                  .tid = 100 + cpu,
+                                  .comm = (uint32_t)cpu,
+                                  .event = (uint16_t)phase,
+                                  .cpu = (uint16_t)cpu};
   }
-  failed = failed || tt_dataset_writer_finish(writer, &meta) != TT_OK ||
-           tt_dataset_open(path, &toy) != TT_OK;
-  tt_dataset_meta_release(&meta);
-  tt_free(path);
-  return failed ? -1 : 0;
-}
-
-static int remove_toy(void **state) {
-  (void)state;
-  tt_dataset_close(toy);
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
+  if (fixture_begin(state) == 0)
+    toy = toy_store("toy", &names, events, TOY_EVENTS);
+  tt_free(events);
+  return toy ? 0 : -1;
 }
 
 /* Settings of small models; those of a case come behind, so that they count. */
@@ -245,7 +227,7 @@ static void same_seed_same_events(void **state) {
     struct twin one = twin_generate(a, 500, 7);
     omp_set_num_threads(2);
     struct tt_generator *b = train(&cases[i], &result);
-    char *path = tt_format("%s/model%zu", folder, i);
+    char *path = tt_format("%s/model%zu", fixture_folder, i);
     assert_int_equal(tt_generator_save(a, path, false), TT_OK);
     assert_int_equal(tt_generator_load(path, &loaded), TT_OK);
     struct twin two = twin_generate(b, 500, 7);
@@ -284,7 +266,7 @@ static void resumed_training_is_the_same(void **state) {
   (void)state;
   for (int unet = 0; unet < 2; unet++) {
     struct tt_train_result result;
-    char *checkpoint = tt_format("%s/checkpoint%d", folder, unet);
+    char *checkpoint = tt_format("%s/checkpoint%d", fixture_folder, unet);
     struct training t = {.backbone = unet ? "unet" : NULL,
                          .steps = unet ? 20 : 40,
                          .stream = TT_STREAM_CPU,
@@ -360,7 +342,7 @@ static void damaged_models_are_told(void **state) {
   struct tt_generator *loaded = NULL;
   struct tt_generator *generator =
       train(&(struct training){.backbone = "unet", .steps = 1, .context = 64}, &result);
-  char *path = tt_format("%s/damaged", folder);
+  char *path = tt_format("%s/damaged", fixture_folder);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_int_equal(tt_generator_save(generator, path, true), TT_OK);
     assert_true(edit(path, wrong[i][0], wrong[i][1]));
@@ -448,5 +430,5 @@ int main(void) {
       cmocka_unit_test(original_does_not_see_the_order),
       cmocka_unit_test(wrong_settings_are_told),
   };
-  return cmocka_run_group_tests_name("ddpm", tests, make_toy, remove_toy);
+  return cmocka_run_group_tests_name("ddpm", tests, make_toy, toy_end);
 }

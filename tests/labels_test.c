@@ -86,18 +86,23 @@ static int make_rows(struct maker *m, bool odd, size_t n) {
   return 0;
 }
 
+static void begin(struct maker *m, struct tt_dataset_meta *meta) {
+  *m = (struct maker){.ts = 1000};
+  tt_rng_init(&m->rng, 3, 1);
+  tt_dataset_meta_init(meta);
+  for (size_t i = 0; i < N_TYPES; i++)
+    tt_names_add(&meta->events, NAMES[i]);
+  tt_names_add(&meta->comms, "odd");
+  tt_names_add(&meta->comms, "even");
+}
+
 /* Two thirds of odd, even, the rest of odd. */
 static struct tt_dataset *make(const char *name, const char *odd, const char *even) {
-  struct maker m = {.ts = 1000};
+  struct maker m;
   struct tt_dataset_meta meta;
   struct tt_dataset *dataset = NULL;
   char *path = tt_format("%s/%s", folder, name);
-  tt_rng_init(&m.rng, 3, 1);
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < N_TYPES; i++)
-    tt_names_add(&meta.events, NAMES[i]);
-  tt_names_add(&meta.comms, "odd");
-  tt_names_add(&meta.comms, "even");
+  begin(&m, &meta);
   const uint64_t first = ODD * 2 / 3;
   tt_dataset_meta_add_source(&meta, "a", "ctf-lttng", "", odd, 0, first);
   tt_dataset_meta_add_source(&meta, "b", "ctf-lttng", "", even, first, EVEN);
@@ -334,15 +339,10 @@ static void one_label_for_all(void **state) {
 static void a_workload_may_be_tiny(void **state) {
   (void)state;
   char *data = tt_format("%s/tiny", folder), *path = tt_format("%s/tiny.model", folder);
-  struct maker m = {.ts = 1000};
+  struct maker m;
   struct tt_dataset_meta meta;
   struct tt_dataset *tiny;
-  tt_rng_init(&m.rng, 3, 1);
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < N_TYPES; i++)
-    tt_names_add(&meta.events, NAMES[i]);
-  tt_names_add(&meta.comms, "odd");
-  tt_names_add(&meta.comms, "even");
+  begin(&m, &meta);
   tt_dataset_meta_add_source(&meta, "a", "ctf-lttng", "", "odd", 0, 500);
   tt_dataset_meta_add_source(&meta, "b", "ctf-lttng", "", "even", 500, 1);
   assert_int_equal(tt_dataset_writer_begin(data, false, &m.writer), TT_OK);

@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-#include "base/output.h"
 #include "base/rng.h"
+#include "stored_toy.h"
 #include "twin_fixture.h"
 
 enum { N_CPUS = 2, CYCLE = 10, N_TYPES = 12, TOY_EVENTS = 16000 };
@@ -22,30 +22,19 @@ enum {
   AFTER = 9,
   SWITCH = 11
 };
-static char folder[] = "/tmp/tt-marker-XXXXXX";
-static struct tt_dataset *toy;
 
 static int32_t tid_of(int cpu, int thread) {
   return 100 + 2 * cpu + thread;
 }
 
 static int make_toy(void **state) {
-  (void)state;
-  if (!mkdtemp(folder))
-    return -1;
-  char *path = tt_format("%s/toy", folder);
-  struct tt_dataset_writer *writer;
-  struct tt_dataset_meta meta;
+  static const char *const comms[] = {"a", "b", "c", "d"};
+  const struct toy_names names = {TOY_NAMES, comms, N_TYPES, 2 * N_CPUS};
+  struct tt_event *events = tt_alloc(TOY_EVENTS, sizeof *events);
   struct tt_rng rng;
   tt_rng_init(&rng, 1, 1);
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < N_TYPES; i++)
-    tt_names_add(&meta.events, TOY_NAMES[i]);
-  for (int i = 0; i < 2 * N_CPUS; i++)
-    tt_names_add(&meta.comms, (const char *[]){"a", "b", "c", "d"}[i]);
-  int failed = tt_dataset_writer_begin(path, false, &writer) != TT_OK;
   int marker[N_CPUS] = {0}, thread[N_CPUS] = {0};
-  for (int64_t i = 0; i < TOY_EVENTS && !failed; i++) {
+  for (int64_t i = 0; i < TOY_EVENTS; i++) {
     const int cpu = (int)(i % N_CPUS), phase = (int)(i / N_CPUS % CYCLE);
     if (phase == 0) {
       marker[cpu] = (int)tt_rng_below(&rng, 2);
@@ -55,25 +44,18 @@ static int make_toy(void **state) {
                      : phase == 8 ? AFTER + marker[cpu]
                      : phase == 9 ? SWITCH
                                   : phase + 1;
-    struct tt_event e = {.ts = 1000 * i + (type == EXIT ? 400 : 0) + (int64_t)tt_rng_below(&rng, 9),
-                         .ret = type == EXIT ? 10 * tid_of(cpu, thread[cpu]) : TT_RET_NONE,
-                         .tid = tid_of(cpu, thread[cpu]),
-                         .comm = (uint32_t)(2 * cpu + thread[cpu]),
-                         .event = (uint16_t)type,
-                         .cpu = (uint16_t)cpu};
-    failed = tt_dataset_writer_append(writer, &e, 1) != TT_OK;
+    events[i] = (struct tt_event){.ts = 1000 * i + (type == EXIT ? 400 : 0) +
+                                        (int64_t)tt_rng_below(&rng, 9),
+                                  .ret = type == EXIT ? 10 * tid_of(cpu, thread[cpu]) : TT_RET_NONE,
+                                  .tid = tid_of(cpu, thread[cpu]),
+                                  .comm = (uint32_t)(2 * cpu + thread[cpu]),
+                                  .event = (uint16_t)type,
+                                  .cpu = (uint16_t)cpu};
   }
-  failed = failed || tt_dataset_writer_finish(writer, &meta) != TT_OK ||
-           tt_dataset_open(path, &toy) != TT_OK;
-  tt_dataset_meta_release(&meta);
-  tt_free(path);
-  return failed ? -1 : 0;
-}
-
-static int remove_toy(void **state) {
-  (void)state;
-  tt_dataset_close(toy);
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
+  if (fixture_begin(state) == 0)
+    toy = toy_store("toy", &names, events, TOY_EVENTS);
+  tt_free(events);
+  return toy ? 0 : -1;
 }
 
 struct marker_figures { /* shares */
@@ -122,7 +104,7 @@ static inline struct marker_figures marker_measure(const struct twin *c) {
 static inline void marker_damage(const struct tt_generator *generator) {
   static const char *const files[] = {"model.safetensors", "model.json", "prior/model.json",
                                       "prior/model.safetensors"};
-  char *path = tt_format("%s/damaged", folder);
+  char *path = tt_format("%s/damaged", fixture_folder);
   struct tt_generator *loaded = NULL;
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
     for (int cut = 0; cut < 3; cut++) {
@@ -170,7 +152,7 @@ static inline void marker_check_seeds(const char *name, const struct tt_train_co
   struct tt_train_result result;
   struct tt_generator *a = marker_train(name, config, &result),
                       *b = marker_train(name, config, &result), *loaded;
-  char *path = tt_format("%s/model", folder);
+  char *path = tt_format("%s/model", fixture_folder);
   assert_int_equal(tt_generator_save(a, path, false), TT_OK);
   assert_int_equal(tt_generator_load(path, &loaded), TT_OK);
   enum { N = 5000 };

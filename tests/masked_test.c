@@ -367,35 +367,27 @@ static void check_draws(struct toy_model *m, double *p) {
 /* Events of five kinds in any order but for a few, and switches. */
 static struct tt_dataset *make_rich(void) {
   static const char *const names[TYPES] = {"a", "b", "c", "d", "e", "sched_switch"};
-  struct tt_dataset_writer *writer;
-  struct tt_dataset_meta meta;
-  struct tt_dataset *ret = NULL;
+  static const char *const comm = "comm";
+  enum { N = 4000 };
+  const struct toy_names all = {names, &comm, TYPES, 1};
+  struct tt_event *events = tt_alloc(N, sizeof *events);
   struct tt_rng rng;
-  char *path = tt_format("%s/rich", folder);
   tt_rng_init(&rng, 4, 4);
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < TYPES; i++)
-    tt_names_add(&meta.events, names[i]);
-  tt_names_add(&meta.comms, "comm");
-  assert_int_equal(tt_dataset_writer_begin(path, false, &writer), TT_OK);
   int32_t tid = 10;
   uint16_t last = 0;
-  for (int64_t i = 0; i < 4000; i++) {
+  for (int64_t i = 0; i < N; i++) {
     uint16_t event;
     do
       event = (uint16_t)tt_rng_below(&rng, TYPES);
     while (event == last || event == (last + 2) % TYPES || (tid == 10 && event == 3));
-    const struct tt_event e = {
-        .ts = 100 * i, .ret = TT_RET_NONE, .tid = tid, .comm = 0, .event = event, .cpu = 0};
-    assert_int_equal(tt_dataset_writer_append(writer, &e, 1), TT_OK);
+    events[i] = (struct tt_event){.ts = 100 * i, .ret = TT_RET_NONE, .tid = tid, .event = event};
     if (event == TYPES - 1)
       tid = 21 - tid;
     last = event;
   }
-  assert_int_equal(tt_dataset_writer_finish(writer, &meta), TT_OK);
-  assert_int_equal(tt_dataset_open(path, &ret), TT_OK);
-  tt_dataset_meta_release(&meta);
-  tt_free(path);
+  struct tt_dataset *ret = toy_store("rich", &all, events, N);
+  assert_non_null(ret);
+  tt_free(events);
   return ret;
 }
 
@@ -471,7 +463,7 @@ static double fill_markers(const struct tt_generator *generator, bool network) {
   struct tt_dataset *gappy = NULL;
   struct tt_holes holes;
   double right = 0;
-  char *path = tt_format("%s/gappy", folder);
+  char *path = tt_format("%s/gappy", fixture_folder);
   assert_int_equal(tt_dataset_meta_copy(tt_dataset_meta(toy), &meta), TT_OK);
   assert_int_equal(tt_dataset_writer_begin(path, true, &writer), TT_OK);
   for (size_t i = 0; i < ROWS; i++) {
@@ -611,7 +603,7 @@ static void damaged_models_are_told(void **state) {
   marker_damage(generator);
   /* a block that the network wasn't made for */
   struct tt_masked *masked = (struct tt_masked *)generator;
-  char *path = tt_format("%s/damaged", folder);
+  char *path = tt_format("%s/damaged", fixture_folder);
   static const size_t blocks[] = {0, 3, 33};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
     masked->block = blocks[i];
@@ -637,5 +629,5 @@ int main(void) {
       cmocka_unit_test(wrong_settings_are_told),
       cmocka_unit_test(damaged_models_are_told),
   };
-  return cmocka_run_group_tests_name("masked", tests, make_toy, remove_toy);
+  return cmocka_run_group_tests_name("masked", tests, make_toy, toy_end);
 }

@@ -6,10 +6,9 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
-#include "base/output.h"
 #include "base/rng.h"
 #include "generators/system/system.h"
+#include "stored_toy.h"
 #include "twin_fixture.h"
 
 /* One CPU, two threads in turn, two system calls between which only the entry tells: more events
@@ -27,25 +26,15 @@ static const char *const NAMES[TYPES] = {"syscall_entry_read",
                                          "syscall_exit_read",
                                          "syscall_exit_write",
                                          "sched_switch"};
-static char folder[] = "/tmp/tt-system-XXXXXX";
-static struct tt_dataset *toy;
 
 static int make_toy(void **state) {
-  (void)state;
-  if (!mkdtemp(folder))
-    return -1;
-  char *path = tt_format("%s/toy", folder);
-  struct tt_dataset_writer *writer;
-  struct tt_dataset_meta meta;
+  static const char *const comm = "a";
+  const struct toy_names names = {NAMES, &comm, TYPES, 1};
+  struct tt_event *events = tt_alloc(EVENTS, sizeof *events);
   struct tt_rng rng;
   tt_rng_init(&rng, 1, 1);
-  tt_dataset_meta_init(&meta);
-  for (size_t i = 0; i < TYPES; i++)
-    tt_names_add(&meta.events, NAMES[i]);
-  tt_names_add(&meta.comms, "a");
-  int failed = tt_dataset_writer_begin(path, false, &writer) != TT_OK;
   uint16_t call = READ;
-  for (int i = 0; i < EVENTS && !failed; i++) {
+  for (int i = 0; i < EVENTS; i++) {
     const int at = i % TURN;
     if (at == 0)
       call = tt_rng_below(&rng, 2) ? READ : WRITE;
@@ -53,23 +42,15 @@ static int make_toy(void **state) {
                      : at == TURN - 2 ? END_READ + call - READ
                      : at == TURN - 1 ? SWITCH
                                       : FIRST + at - 1;
-    const struct tt_event e = {.ts = 1000 * i + (int64_t)tt_rng_below(&rng, 99),
-                               .ret = TT_RET_NONE,
-                               .tid = 100 + i / TURN % 2,
-                               .event = (uint16_t)type};
-    failed = tt_dataset_writer_append(writer, &e, 1) != TT_OK;
+    events[i] = (struct tt_event){.ts = 1000 * i + (int64_t)tt_rng_below(&rng, 99),
+                                  .ret = TT_RET_NONE,
+                                  .tid = 100 + i / TURN % 2,
+                                  .event = (uint16_t)type};
   }
-  failed = failed || tt_dataset_writer_finish(writer, &meta) != TT_OK ||
-           tt_dataset_open(path, &toy) != TT_OK;
-  tt_dataset_meta_release(&meta);
-  tt_free(path);
-  return failed ? -1 : 0;
-}
-
-static int remove_toy(void **state) {
-  (void)state;
-  tt_dataset_close(toy);
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
+  if (fixture_begin(state) == 0)
+    toy = toy_store("toy", &names, events, EVENTS);
+  tt_free(events);
+  return toy ? 0 : -1;
 }
 
 static struct tt_generator *train(const char *name, const struct tt_train_option *options,
@@ -129,7 +110,7 @@ static void calls_end_as_they_began(void **state) {
   static const struct tt_train_option ar[] = {{"width", "32"}, {"layers", "1"}, {"heads", "2"}};
   static const struct tt_train_option masked[] = {
       {"width", "32"}, {"layers", "1"}, {"heads", "2"}, {"block", "4"}, {"reveals", "2"}};
-  char *path = tt_format("%s/model", folder);
+  char *path = tt_format("%s/model", fixture_folder);
   for (int i = 0; i < 2; i++) {
     struct tt_generator *generator = i == 0 ? train("ar", ar, 3) : train("masked", masked, 5);
     check_pairs(generator);
@@ -145,5 +126,5 @@ static void calls_end_as_they_began(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(what_calls_had),
                                      cmocka_unit_test(calls_end_as_they_began)};
-  return cmocka_run_group_tests(tests, make_toy, remove_toy);
+  return cmocka_run_group_tests(tests, make_toy, toy_end);
 }
