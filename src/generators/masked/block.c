@@ -137,9 +137,10 @@ void tt_masked_block_prior(const struct tt_masked *masked, const struct tt_maske
 
 /* ---- what may stand where ---- */
 
-static void allow_here(const struct tt_masked *masked, const struct tt_masked_block_site *site,
-                       bool *allowed) {
+void tt_masked_block_allow(const struct tt_masked *masked, const struct tt_masked_block_site *site,
+                           struct tt_masked_block_scratch *scratch) {
   const struct tt_system *system = &masked->system;
+  bool *allowed = scratch->allowed;
   const struct tt_tally_row thread = tt_system_thread_events(system, site->thread);
   const bool *on_cpu = system->on_cpu + site->cpu * masked->bridge.n_events;
   if (thread.n == 0) {
@@ -149,11 +150,6 @@ static void allow_here(const struct tt_masked *masked, const struct tt_masked_bl
   memset(allowed, 0, masked->bridge.n_events * sizeof *allowed);
   for (size_t i = 0; i < thread.n; i++)
     allowed[thread.values[i]] = on_cpu[thread.values[i]];
-}
-
-void tt_masked_block_allow(const struct tt_masked *masked, const struct tt_masked_block_site *site,
-                           struct tt_masked_block_scratch *scratch) {
-  allow_here(masked, site, scratch->allowed);
 }
 
 struct ways { /* through a block */
@@ -275,7 +271,7 @@ void tt_masked_block_begin(const struct tt_masked *masked, const struct tt_maske
                            struct tt_rng *rng) {
   for (size_t k = 0; k < masked->block; k++)
     block->tokens[k] = mask_of(masked);
-  allow_here(masked, site, scratch->allowed);
+  tt_masked_block_allow(masked, site, scratch);
   const struct ways ways = {masked, site, block->tokens, scratch->allowed};
   block->order = (enum tt_masked_order)masked->order;
   if (block->order != TT_MASKED_left && !find_ways(&ways, scratch))
