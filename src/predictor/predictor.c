@@ -32,7 +32,7 @@ void tt_predictor_config_init(struct tt_predictor_config *ret) {
                                       .heads = 8,
                                       .width = 256,
                                       .max_steps = MAX_STEPS,
-                                      .max_epochs = 40,
+                                      .max_epochs = 80,
                                       .patience = 5,
                                       .lr = 5e-4,
                                       .dropout = 0,

@@ -14,8 +14,7 @@
  *
  * Scoring: every event but the first of each run is predicted exactly once, with at least
  * context / 2 events before it (fewer only at the beginning of a run). Validation makes do with
- * context / 8, at half the cost, and with at most 256 windows spread over the
- * whole.
+ * context / 8, at half the cost, and with at most 256 windows spread over the whole.
  *
  * Classes are the event names of the vocabulary (learned from the REAL train dataset and shared by
  * all arms). A test event whose name the vocabulary lacks is a class of its own that is never
