@@ -20,7 +20,7 @@ const size_t tt_predictor_baseline_orders[TT_PREDICTOR_BASELINES] = {1, 2, 5};
 #define WARMUP_STEPS 50
 /* A constant rate and an average of the weights, so that training ends when there is nothing more
  * to learn. Half a cosine over 2,400 steps ended at 0.972 and 0.221 nats of validation loss
- * (16-cores-rt, scimark2, 100,000 events), this at 0.924 and 0.180. */
+ * (16-cores-rt, scimark2, 100,000 events), this at 0.924 and 0.178. */
 #define EMA_DECAY 0.995f
 
 void tt_predictor_config_init(struct tt_predictor_config *ret) {
