@@ -22,6 +22,7 @@ expect_stderr ''
 expect_json events=4131 events_per_second seed=3
 expect_exit 0 "$TRACETWIN" generate model -o b --events 4131 --seed 3
 diff -r a b
+same_for_all_threads model
 expect_exit 0 "$TRACETWIN" generate model -o c --events 4131 --seed 4
 ! cmp -s a/shard-00000/event.npy c/shard-00000/event.npy || fail "another seed, the same events"
 [ "$(second_opinion check a b c | xargs)" = '4131 4131 4131' ] || fail "numpy does not agree"

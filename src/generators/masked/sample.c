@@ -32,7 +32,7 @@ struct unit { /* a stream's block; its arrays are parts of all streams' */
 
 struct sampler {
   const struct tt_masked *masked;
-  struct tt_replicas replicas;
+  struct tt_replicas *replicas;
   struct tt_transformer_rings rings, near; /* of the encoder; of what ret and dt are told */
   struct unit *units;                      /* [slots] */
   size_t n_units;
@@ -43,14 +43,14 @@ struct sampler {
 };
 
 static struct unit *unit_of(const struct sampler *sampler, const struct tt_replica_row *row) {
-  return &sampler->units[tt_replica_slot(&sampler->replicas, row)];
+  return &sampler->units[tt_replica_slot(sampler->replicas, row)];
 }
 
 /* ---- the encoder ---- */
 
 /* What is known after the last event of the batch's row i goes to its stream. */
 static struct unit *note(struct sampler *sampler, size_t i) {
-  const struct tt_replicas *s = &sampler->replicas;
+  const struct tt_replicas *s = sampler->replicas;
   struct unit *unit = unit_of(sampler, &s->rows[i]);
   memcpy(unit->last, s->ids + i * TT_SYSTEM_INPUTS, sizeof unit->last);
   memcpy(unit->ids + unit->seen++ * TT_SYSTEM_INPUTS, unit->last, sizeof unit->last);
@@ -60,7 +60,7 @@ static struct unit *note(struct sampler *sampler, size_t i) {
 
 /* Lets the encoder see what happened in the streams that are due: their contexts are up to date. */
 static void encode(struct sampler *sampler) {
-  struct tt_compute *c = sampler->replicas.compute;
+  struct tt_compute *c = sampler->replicas->compute;
   const struct tt_masked_network *net = &sampler->masked->network;
   struct tt_masked_news *news = tt_arena(c, sampler->n_due, sizeof *news);
   for (size_t i = 0; i < sampler->n_due; i++) {
@@ -79,7 +79,7 @@ static void encode(struct sampler *sampler) {
 
 /* The states after the last events of units that had one. */
 static void look(struct sampler *sampler, struct unit *const *units, size_t n) {
-  struct tt_compute *c = sampler->replicas.compute;
+  struct tt_compute *c = sampler->replicas->compute;
   const struct tt_masked_network *net = &sampler->masked->network;
   struct tt_masked_news *news = tt_arena(c, n, sizeof *news);
   for (size_t i = 0; i < n; i++)
@@ -97,7 +97,7 @@ static void look(struct sampler *sampler, struct unit *const *units, size_t n) {
 static struct tt_tensor *decode(const struct sampler *sampler, struct unit *const *units,
                                 size_t n) {
   const struct tt_masked_network *net = &sampler->masked->network;
-  struct tt_compute *c = sampler->replicas.compute;
+  struct tt_compute *c = sampler->replicas->compute;
   const size_t d = net->width;
   float *contexts = tt_arena(c, n * d, sizeof *contexts);
   int32_t *tokens = tt_arena(c, n * net->block, sizeof *tokens);
@@ -114,7 +114,7 @@ static struct tt_masked_block_site site_of(const struct sampler *sampler, const 
                                        .call = unit->row.call,
                                        .cpu = unit->row.cpu,
                                        .first = unit->first,
-                                       .boost = sampler->replicas.boost};
+                                       .boost = sampler->replicas->boost};
 }
 
 /* The places whose logits a pass needs: from left to right the next ones, else all. */
@@ -130,7 +130,7 @@ static size_t asked(const struct tt_masked *masked, const struct unit *unit, siz
 /* One pass over the open blocks; those that are all revealed leave the list. */
 static size_t reveal_open(struct sampler *sampler, size_t n) {
   const struct tt_masked *masked = sampler->masked;
-  struct tt_compute *c = sampler->replicas.compute;
+  struct tt_compute *c = sampler->replicas->compute;
   struct unit **open = sampler->open;
   const size_t mark = tt_compute_mark(c);
   struct tt_tensor *decoded = decode(sampler, open, n);
@@ -144,7 +144,6 @@ static size_t reveal_open(struct sampler *sampler, size_t n) {
       rows[n_rows++] = (uint32_t)(i * masked->block + logits[i].first + k);
   }
   const float *data = tt_masked_network_events(c, &masked->network, decoded, rows, n_rows)->data;
-#pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++) {
     logits[i].data = data + begin[i] * (masked->bridge.n_tokens + 1);
     const struct tt_masked_block_site site = site_of(sampler, open[i]);
@@ -168,7 +167,6 @@ static void draw_blocks(struct sampler *sampler) {
     return;
   encode(sampler);
   memcpy(sampler->open, sampler->due, n * sizeof *sampler->due);
-#pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++) {
     struct unit *unit = sampler->due[i];
     const struct tt_masked_block_site site = site_of(sampler, unit);
@@ -193,7 +191,7 @@ static void draw_blocks(struct sampler *sampler) {
 
 /* Return values and delays of the batch's rows, whose blocks are there. */
 static void draw_pending(struct sampler *sampler) {
-  struct tt_replicas *s = &sampler->replicas;
+  struct tt_replicas *s = sampler->replicas;
   const struct tt_masked_network *net = &sampler->masked->network;
   const size_t d = net->width, classes = tt_system_widest(s->system);
   float *priors = tt_arena(s->compute, s->n * classes, sizeof *priors);
@@ -209,12 +207,10 @@ static void draw_pending(struct sampler *sampler) {
   struct tt_tensor *x = tt_input(s->compute, decoded, s->n, d), *middle;
   struct tt_tensor *state = tt_input(s->compute, states, s->n, d);
   const float *logits = tt_masked_network_rets(s->compute, net, x, state, &middle)->data;
-#pragma omp parallel for schedule(static)
   for (size_t i = 0; i < s->n; i++)
     s->drawn[i] =
         tt_replica_draw_ret(s, &s->rows[i], logits + i * (net->n_rets + 1), priors + i * classes);
   logits = tt_masked_network_delays(s->compute, net, middle, s->drawn)->data;
-#pragma omp parallel for schedule(static)
   for (size_t i = 0; i < s->n; i++)
     tt_replica_draw_delay(s, &s->rows[i], logits + i * (TT_DELAY_BINS + 1), priors + i * classes);
 }
@@ -232,7 +228,7 @@ static void restart(void *user) {
 }
 
 static void note_all(struct sampler *sampler) {
-  const struct tt_replicas *s = &sampler->replicas;
+  const struct tt_replicas *s = sampler->replicas;
   for (sampler->n_due = 0; sampler->n_due < s->n; sampler->n_due++)
     sampler->due[sampler->n_due] = note(sampler, sampler->n_due);
   look(sampler, sampler->due, sampler->n_due);
@@ -240,14 +236,14 @@ static void note_all(struct sampler *sampler) {
 
 static void see(void *user) {
   struct sampler *sampler = user;
-  tt_compute_begin(sampler->replicas.compute, false, 0);
+  tt_compute_begin(sampler->replicas->compute, false, 0);
   note_all(sampler);
   encode(sampler);
 }
 
 static void draw(void *user) {
   struct sampler *sampler = user;
-  tt_compute_begin(sampler->replicas.compute, false, 0);
+  tt_compute_begin(sampler->replicas->compute, false, 0);
   note_all(sampler);
   draw_blocks(sampler);
   draw_pending(sampler);
@@ -255,7 +251,7 @@ static void draw(void *user) {
 
 /* The replica's next event happens, or is to be drawn anew; row i of the batch is its stream. */
 static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i) {
-  struct tt_replicas *s = &sampler->replicas;
+  struct tt_replicas *s = sampler->replicas;
   const size_t cpu = tt_replica_choose_cpu(s, replica);
   struct unit *unit =
       unit_of(sampler, &(struct tt_replica_row){.replica = replica, .cpu = (uint16_t)cpu});
@@ -277,9 +273,8 @@ static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i
 
 static void step(void *user, size_t n) {
   struct sampler *sampler = user;
-  struct tt_replicas *s = &sampler->replicas;
+  struct tt_replicas *s = sampler->replicas;
   size_t rows = 0;
-#pragma omp parallel for schedule(static)
   for (size_t r = 0; r < s->n_replicas; r++) {
     s->rows[r].replica = NULL;
     if (s->replicas[r].made < n)
@@ -308,7 +303,7 @@ static void step(void *user, size_t n) {
 
 static enum tt_status make_units(struct sampler *sampler) {
   const struct tt_masked *masked = sampler->masked;
-  const size_t n = sampler->replicas.n_replicas * sampler->replicas.n_cpus;
+  const size_t n = sampler->replicas->n_replicas * sampler->replicas->n_cpus;
   const size_t block = masked->block, d = masked->network.width;
   sampler->units = tt_calloc(n, sizeof *sampler->units);
   sampler->ids = tt_calloc(n * block * TT_SYSTEM_INPUTS, sizeof *sampler->ids);
@@ -338,7 +333,8 @@ static enum tt_status make_units(struct sampler *sampler) {
   return status;
 }
 
-static void free_units(struct sampler *sampler) {
+static void close_team(void *user) {
+  struct sampler *sampler = user;
   for (size_t i = 0; i < sampler->n_units; i++)
     tt_free(sampler->units[i].scratch);
   tt_transformer_rings_release(&sampler->rings);
@@ -350,24 +346,30 @@ static void free_units(struct sampler *sampler) {
   tt_free(sampler->decoded);
   tt_free(sampler->due);
   tt_free(sampler->open);
+  tt_free(sampler);
+}
+
+static enum tt_status open_team(const void *generator, struct tt_replicas *team, void **ret) {
+  struct sampler *sampler = tt_calloc(1, sizeof *sampler);
+  *ret = sampler;
+  if (!sampler)
+    return tt_fail(TT_NO_MEMORY, "a team of replicas");
+  *sampler = (struct sampler){.masked = generator, .replicas = team};
+  return make_units(sampler);
 }
 
 enum tt_status tt_masked_generate(const struct tt_generator *generator,
                                   const struct tt_generate_config *config,
                                   const struct tt_event_sink *sink) {
-  static const struct tt_replica_ops ops = {
-      .see = see, .draw = draw, .restart = restart, .step = step};
+  static const struct tt_replica_ops ops = {.open = open_team,
+                                            .close = close_team,
+                                            .see = see,
+                                            .draw = draw,
+                                            .restart = restart,
+                                            .step = step};
   const struct tt_masked *whole = (const struct tt_masked *)generator;
   const struct tt_masked masked = tt_masked_workload(whole, tt_generator_which(generator, config));
-  struct sampler sampler = {.masked = &masked};
   if (config->boost && masked.order != TT_MASKED_left)
     return tt_fail(TT_USAGE, "a masked model makes events likelier only with order=left");
-  enum tt_status status = tt_replicas_init(&sampler.replicas, &whole->system, config);
-  if (status == TT_OK)
-    status = make_units(&sampler);
-  if (status == TT_OK)
-    status = tt_replicas_run(&sampler.replicas, &ops, &sampler, sink);
-  free_units(&sampler);
-  tt_replicas_release(&sampler.replicas);
-  return status;
+  return tt_replicas_generate(&whole->system, &masked, &ops, config, sink);
 }

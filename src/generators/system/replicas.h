@@ -2,9 +2,9 @@
  * their generated time, and an event's return value and delay are drawn right after the CPU's one
  * before has happened, so that all which the network is told is true in the twin. Within a replica
  * that is one event at a time; so many replicas advance side by side, one row each in the network's
- * batch, and the twin is their stretches one after the other. Where one ends and the next begins
- * the state changes as it does across lost events: stretches are as long as MIN_STRETCH to
- * MAX_STRETCH events allow.
+ * batch, a team of them on each thread, and the twin is their stretches one after the other. Where
+ * one ends and the next begins the state changes as it does across lost events: stretches are as
+ * long as MIN_STRETCH to MAX_STRETCH events allow.
  *
  * Replicas start from real moments, each from its share of the training time, in its order: the
  * phases of a workload last longer than any stretch, and so keep their shares and their order. A
@@ -29,6 +29,7 @@ struct tt_stream_state { /* a CPU of a replica */
 };
 
 struct tt_replica {
+  const struct tt_system_start *start;
   struct tt_decoder *decoder;
   struct tt_system_state state;
   struct tt_stream_state *streams; /* [n_cpus] */
@@ -43,12 +44,13 @@ struct tt_replica_row { /* one row of a batch */
   uint32_t thread, comm, call; /* who runs */
 };
 
-struct tt_replicas {
+struct tt_replicas {              /* a team of replicas */
   const struct tt_system *system; /* of the workload that is made */
   const struct tt_generate_config *config;
   struct tt_compute *compute;
   struct tt_replica *replicas; /* [n_replicas] */
-  size_t n_replicas, n_cpus, stretch;
+  size_t n_replicas, n_cpus;
+  size_t first; /* of the twin's replicas */
   bool *active; /* [n_cpus] something ever happened there */
   float *boost; /* [n_events] log of config's; NULL: none */
   /* a batch: at most n_replicas * n_cpus rows */
@@ -59,6 +61,10 @@ struct tt_replicas {
 
 /* What a generator does of it. */
 struct tt_replica_ops {
+  /* Makes what the generator needs beside a team; *ret is handed to all others. After a failure
+   * *ret, unless NULL, is closed. */
+  enum tt_status (*open)(const void *generator, struct tt_replicas *team, void **ret);
+  void (*close)(void *user);
   /* Lets the network see the batch's rows: each is its stream's next. */
   void (*see)(void *user);
   /* Draws the pending event of each row of the batch, of which it is told what happened last. */
@@ -69,13 +75,12 @@ struct tt_replica_ops {
   void (*step)(void *user, size_t events);
 };
 
-/* Of the workload config->label. Free with tt_replicas_release, also after a failure. */
-enum tt_status tt_replicas_init(struct tt_replicas *replicas, const struct tt_system *whole,
-                                const struct tt_generate_config *config);
-void tt_replicas_release(struct tt_replicas *replicas);
-/* Generates all of config->events. */
-enum tt_status tt_replicas_run(struct tt_replicas *replicas, const struct tt_replica_ops *ops,
-                               void *user, const struct tt_event_sink *sink);
+/* Generates config->events of the workload config->label; `generator` is what ops->open gets. The
+ * ops of several teams run at the same time. */
+enum tt_status tt_replicas_generate(const struct tt_system *whole, const void *generator,
+                                    const struct tt_replica_ops *ops,
+                                    const struct tt_generate_config *config,
+                                    const struct tt_event_sink *sink);
 
 /* ---- one event ---- */
 
@@ -90,7 +95,12 @@ const bool *tt_replica_successors(const struct tt_replicas *replicas,
  * what is known then goes into row i of the batch. */
 void tt_replica_advance(struct tt_replicas *replicas, struct tt_replica *replica, size_t cpu,
                         size_t i, struct tt_event *ret);
-/* The row's stream among all, and its ring. */
+/* Puts who runs on the row's CPU into it; TT_THREAD_ANY: not known. */
+void tt_replica_tell_thread(const struct tt_replicas *replicas, uint32_t thread,
+                            struct tt_replica_row *row);
+/* The event is the stream's last. */
+void tt_stream_remember(struct tt_stream_state *stream, uint16_t event);
+/* The row's stream among the team's, and its ring. */
 static inline size_t tt_replica_slot(const struct tt_replicas *replicas,
                                      const struct tt_replica_row *row) {
   return (size_t)(row->replica - replicas->replicas) * replicas->n_cpus + row->cpu;

@@ -1,0 +1,324 @@
+/* Replicas in teams, one a thread, and the twin that their stretches make. Teams share nothing that
+ * they write, and a row of a network's batch doesn't depend on the others: the twin is the same for
+ * any number of threads. (With threads that share each product of one batch instead, two made fewer
+ * events a second than one: a step's products take microseconds.) */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "generators/merge.h"
+#include "generators/system/replicas.h"
+
+enum {
+  MAX_REPLICAS = 64,
+  MAX_SLOTS = 512, /* key/value rings: replicas times CPUs */
+  MIN_STRETCH = 2048,
+  MAX_STRETCH = 16384,
+  MIN_TEAM = 4, /* replicas: a product of fewer rows costs as much */
+};
+
+struct teams {
+  const struct tt_replica_ops *ops;
+  const struct tt_system *system; /* of the workload that is made */
+  const struct tt_generate_config *config;
+  size_t n_replicas, stretch, n;
+  struct team {
+    struct tt_replicas replicas;
+    void *user;
+  } * list; /* [n] */
+};
+
+/* ---- starts ---- */
+
+/* Puts one of the start's rows of a CPU into the next row of the batch. */
+static void add_past(struct tt_replicas *s, struct tt_replica *replica, size_t cpu, size_t at) {
+  const int32_t *ids = replica->start->ids + (cpu * TT_SYSTEM_START_ROWS + at) * TT_SYSTEM_INPUTS;
+  memcpy(s->ids + s->n * TT_SYSTEM_INPUTS, ids, TT_SYSTEM_INPUTS * sizeof *ids);
+  tt_stream_remember(&replica->streams[cpu], (uint16_t)ids[TT_SYSTEM_event]);
+  s->n++;
+}
+
+/* Puts a start's rows [at] of every CPU that has more than one left into the batch. */
+static void gather_past(struct tt_replicas *s, size_t at) {
+  s->n = 0;
+  for (size_t r = 0; r < s->n_replicas; r++)
+    for (size_t cpu = 0; cpu < s->n_cpus; cpu++)
+      if (at + 1 < s->replicas[r].start->rows[cpu]) {
+        s->rows[s->n] = (struct tt_replica_row){.replica = &s->replicas[r], .cpu = (uint16_t)cpu};
+        add_past(s, &s->replicas[r], cpu, at);
+      }
+}
+
+static enum tt_status begin_replica(const struct tt_replicas *s, struct tt_replica *replica,
+                                    const struct tt_system_start *start, uint64_t stream) {
+  const size_t cpus = s->n_cpus;
+  tt_decoder_free(replica->decoder);
+  replica->decoder = NULL;
+  enum tt_status status = tt_decoder_new(&tt_system_markov(s->system)->cast,
+                                         s->config->seed ^ stream << 20, &replica->decoder);
+  if (status != TT_OK)
+    return status;
+  replica->start = start;
+  replica->last = INT64_MIN;
+  replica->made = 0;
+  uint32_t *calls = replica->state.calls;
+  bool *busy = replica->state.busy;
+  replica->state = start->state;
+  replica->state.calls = calls;
+  replica->state.busy = busy;
+  memcpy(calls, start->state.calls, tt_system_markov(s->system)->cast.n_threads * sizeof *calls);
+  memcpy(busy, start->state.busy, cpus * sizeof *busy);
+  for (uint32_t i = 0; i < tt_system_markov(s->system)->cast.n_threads; i++)
+    tt_decoder_call_it(replica->decoder, i, start->comm[i]);
+  memset(replica->streams, 0, cpus * sizeof *replica->streams);
+  for (size_t cpu = 0; cpu < cpus; cpu++) {
+    memset(&replica->streams[cpu].recent, 0xff, sizeof replica->streams[cpu].recent);
+    replica->streams[cpu].ts = -start->age[cpu];
+    tt_rng_init(&replica->streams[cpu].rng, s->config->seed, stream << 16 | cpu);
+    uint32_t thread = start->thread[cpu];
+    if (thread != TT_THREAD_ANY && tt_decoder_may_run(replica->decoder, thread, (uint16_t)cpu))
+      tt_decoder_enter(replica->decoder, (uint16_t)cpu, thread);
+  }
+  return TT_OK;
+}
+
+/* Puts the last row of its start into the batch, for every stream. */
+static void begin_streams(struct tt_replicas *s) {
+  s->n = 0;
+  for (size_t r = 0; r < s->n_replicas; r++)
+    for (size_t cpu = 0; cpu < s->n_cpus; cpu++) {
+      if (!s->active[cpu])
+        continue;
+      struct tt_replica *replica = &s->replicas[r];
+      const size_t rows = replica->start->rows[cpu];
+      struct tt_replica_row *row = &s->rows[s->n];
+      *row = (struct tt_replica_row){.replica = replica, .cpu = (uint16_t)cpu};
+      tt_replica_tell_thread(s, tt_decoder_running(replica->decoder, (uint16_t)cpu), row);
+      if (rows > 0) {
+        add_past(s, replica, cpu, rows - 1);
+        continue;
+      }
+      int32_t *ids = s->ids + s->n * TT_SYSTEM_INPUTS;
+      for (size_t k = 0; k < TT_SYSTEM_INPUTS; k++)
+        ids[k] = -1;
+      ids[TT_SYSTEM_cpu] = tt_system_cpu_id(s->system, cpu);
+      s->n++;
+    }
+}
+
+/* The replicas' starts of a round. */
+static enum tt_status begin_replicas(const struct teams *teams, struct tt_replicas *s,
+                                     uint64_t round) {
+  const struct tt_system *system = s->system;
+  for (size_t i = 0; i < s->n_replicas; i++) {
+    const size_t r = s->first + i;
+    const uint64_t stream = round * MAX_REPLICAS + r;
+    struct tt_rng rng;
+    tt_rng_init(&rng, s->config->seed ^ 0x7374617274, stream);
+    const size_t start =
+        (r * system->n_starts + tt_rng_below(&rng, system->n_starts)) / teams->n_replicas;
+    enum tt_status status = begin_replica(s, &s->replicas[i], &system->starts[start], stream);
+    if (status != TT_OK)
+      return status;
+  }
+  return TT_OK;
+}
+
+/* What happened before the starts, then what is pending. */
+static void begin_team(const struct tt_replica_ops *ops, struct team *team) {
+  struct tt_replicas *s = &team->replicas;
+  if (ops->restart)
+    ops->restart(team->user);
+  for (size_t at = 0; at < TT_SYSTEM_START_ROWS; at++) {
+    gather_past(s, at);
+    if (s->n == 0)
+      break;
+    ops->see(team->user);
+  }
+  begin_streams(s);
+  ops->draw(team->user);
+}
+
+/* ---- teams ---- */
+
+static enum tt_status take_logs(struct tt_replicas *s) {
+  const size_t n = s->system->base.events.n;
+  s->boost = tt_alloc(n, sizeof *s->boost);
+  if (!s->boost)
+    return tt_fail(TT_NO_MEMORY, "factors of %zu events", n);
+  for (size_t i = 0; i < n; i++)
+    s->boost[i] = logf(s->config->boost[i]);
+  return TT_OK;
+}
+
+static enum tt_status init_team(const struct teams *teams, size_t first, size_t end,
+                                struct tt_replicas *s) {
+  const struct tt_system *system = teams->system;
+  const size_t n_cpus = system->base.cpu_limit, n = end - first, slots = n * n_cpus;
+  *s = (struct tt_replicas){
+      .system = system, .config = teams->config, .first = first, .n_replicas = n, .n_cpus = n_cpus};
+  s->active = tt_calloc(n_cpus, sizeof *s->active);
+  s->replicas = tt_calloc(n, sizeof *s->replicas);
+  s->rows = tt_alloc(slots, sizeof *s->rows);
+  s->ids = tt_alloc(slots * TT_SYSTEM_INPUTS, sizeof *s->ids);
+  s->drawn = tt_alloc(slots, sizeof *s->drawn);
+  if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn)
+    return tt_fail(TT_NO_MEMORY, "%zu replicas of %zu CPUs", n, n_cpus);
+  if (teams->config->boost && take_logs(s) != TT_OK)
+    return TT_NO_MEMORY;
+  for (size_t i = 0; i < n_cpus * system->base.events.n; i++)
+    s->active[i / system->base.events.n] |= system->on_cpu[i];
+  for (size_t r = 0; r < n; r++) {
+    struct tt_replica *replica = &s->replicas[r];
+    enum tt_status status = tt_system_state_init(system, &replica->state);
+    if (status != TT_OK)
+      return status;
+    replica->streams = tt_calloc(n_cpus, sizeof *replica->streams);
+    replica->events = tt_alloc(teams->stretch, sizeof *replica->events);
+    if (!replica->streams || !replica->events)
+      return tt_fail(TT_NO_MEMORY, "a replica of %zu events", teams->stretch);
+  }
+  return tt_compute_create(TT_PRECISION_AUTO, teams->config->seed, &s->compute);
+}
+
+static void release_team(struct tt_replicas *s) {
+  for (size_t r = 0; s->replicas && r < s->n_replicas; r++) {
+    tt_decoder_free(s->replicas[r].decoder);
+    tt_system_state_release(&s->replicas[r].state);
+    tt_free(s->replicas[r].streams);
+    tt_free(s->replicas[r].events);
+  }
+  tt_compute_free(s->compute);
+  tt_free(s->active);
+  tt_free(s->boost);
+  tt_free(s->replicas);
+  tt_free(s->rows);
+  tt_free(s->ids);
+  tt_free(s->drawn);
+}
+
+/* As many replicas as the twin's length and the memory of their streams allow. */
+static enum tt_status open_teams(struct teams *teams, const void *generator) {
+  const uint64_t events = teams->config->events;
+  const size_t n_cpus = teams->system->base.cpu_limit, threads = (size_t)omp_get_max_threads();
+  size_t n =
+      events / MIN_STRETCH < MAX_REPLICAS ? (size_t)(events / MIN_STRETCH) + 1 : MAX_REPLICAS;
+  if (n * n_cpus > MAX_SLOTS)
+    n = MAX_SLOTS / n_cpus + (MAX_SLOTS < n_cpus);
+  const uint64_t each = (events + n - 1) / n;
+  teams->n_replicas = n;
+  teams->stretch = each < MAX_STRETCH ? (size_t)each : MAX_STRETCH;
+  const size_t n_teams = threads * MIN_TEAM <= n ? threads : n < MIN_TEAM ? 1 : n / MIN_TEAM;
+  teams->list = tt_calloc(n_teams, sizeof *teams->list);
+  if (!teams->list)
+    return tt_fail(TT_NO_MEMORY, "%zu teams of replicas", n_teams);
+  enum tt_status status = TT_OK;
+  for (; status == TT_OK && teams->n < n_teams; teams->n++) {
+    struct team *team = &teams->list[teams->n];
+    status =
+        init_team(teams, teams->n * n / n_teams, (teams->n + 1) * n / n_teams, &team->replicas);
+    if (status == TT_OK)
+      status = teams->ops->open(generator, &team->replicas, &team->user);
+  }
+  return status;
+}
+
+static void close_teams(struct teams *teams) {
+  for (size_t i = 0; i < teams->n; i++) {
+    if (teams->list[i].user)
+      teams->ops->close(teams->list[i].user);
+    release_team(&teams->list[i].replicas);
+  }
+  tt_free(teams->list);
+}
+
+/* ---- all of it ---- */
+
+static bool all_made(const struct tt_replicas *s, size_t n) {
+  for (size_t r = 0; r < s->n_replicas; r++)
+    if (s->replicas[r].made < n)
+      return false;
+  return true;
+}
+
+/* `n` events of every replica of the team, unless interrupted. The first team speaks for all. */
+static void run_team(const struct teams *teams, struct team *team, size_t n, uint64_t done,
+                     double begin) {
+  const struct tt_generate_config *config = teams->config;
+  const struct tt_replicas *s = &team->replicas;
+  const bool reports = s->first == 0 && config->progress && config->progress->report;
+  begin_team(teams->ops, team);
+  for (size_t step = 0; !all_made(s, n) && !tt_interrupted(); step++) {
+    teams->ops->step(team->user, n);
+    if (reports && step % 64 == 0) {
+      const uint64_t made = done + s->replicas[0].made * teams->n_replicas;
+      tt_merge_report(config->progress, made < config->events ? made : config->events,
+                      config->events, tt_seconds() - begin);
+    }
+  }
+}
+
+/* `n` events of every replica. */
+static enum tt_status run_round(const struct teams *teams, uint64_t round, size_t n, uint64_t done,
+                                double begin) {
+  for (size_t i = 0; i < teams->n; i++) {
+    enum tt_status status = begin_replicas(teams, &teams->list[i].replicas, round);
+    if (status != TT_OK)
+      return status;
+  }
+#pragma omp parallel for schedule(static, 1)
+  for (size_t i = 0; i < teams->n; i++)
+    run_team(teams, &teams->list[i], n, done, begin);
+  if (tt_interrupted())
+    return tt_fail(TT_INTERRUPTED, "interrupted after %llu generated events",
+                   (unsigned long long)done);
+  return TT_OK;
+}
+
+/* The first `take` events of a stretch, after `offset`. */
+static enum tt_status write_stretch(const struct tt_event_sink *sink, struct tt_event *events,
+                                    size_t take, int64_t *offset) {
+  for (size_t i = 0; i < take; i++)
+    if (__builtin_add_overflow(events[i].ts, *offset, &events[i].ts))
+      events[i].ts = INT64_MAX;
+  *offset = events[take - 1].ts;
+  return sink->write(sink->user, events, take);
+}
+
+static enum tt_status run(const struct teams *teams, const struct tt_event_sink *sink) {
+  const uint64_t events = teams->config->events;
+  const double begin = tt_seconds();
+  int64_t offset = teams->system->base.begin_ns;
+  enum tt_status status = TT_OK;
+  for (uint64_t done = 0, round = 0; status == TT_OK && done < events; round++) {
+    const uint64_t share = (events - done + teams->n_replicas - 1) / teams->n_replicas;
+    const size_t n = share < teams->stretch ? (size_t)share : teams->stretch;
+    status = run_round(teams, round, n, done, begin);
+    for (size_t i = 0; i < teams->n; i++) {
+      const struct tt_replicas *s = &teams->list[i].replicas;
+      for (size_t r = 0; r < s->n_replicas && done < events && status == TT_OK; r++) {
+        const size_t take = events - done < n ? (size_t)(events - done) : n;
+        status = write_stretch(sink, s->replicas[r].events, take, &offset);
+        done += take;
+      }
+    }
+  }
+  return status;
+}
+
+enum tt_status tt_replicas_generate(const struct tt_system *whole, const void *generator,
+                                    const struct tt_replica_ops *ops,
+                                    const struct tt_generate_config *config,
+                                    const struct tt_event_sink *sink) {
+  struct teams teams = {.ops = ops,
+                        .system =
+                            tt_system_workload(whole, tt_generator_which(&whole->base, config)),
+                        .config = config};
+  enum tt_status status = open_teams(&teams, generator);
+  if (status == TT_OK)
+    status = run(&teams, sink);
+  close_teams(&teams);
+  return status;
+}
