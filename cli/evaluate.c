@@ -19,6 +19,7 @@ static const struct option_spec options[] = {
     OPTION(COUNT, 0, "steps", "N", "steps of the equal-steps arms", &job.steps),
     OPTION(FLAG, 0, "converged", NULL, "leave out the equal-steps arms", &job.converged),
     SEED_OPTION(job),
+    ARMS_OPTION(job),
     TRTR_OPTION(job),
     THREADS_OPTION(job),
     END_OPTIONS};

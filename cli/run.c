@@ -16,6 +16,7 @@ static const struct option_spec options[] = {
     ORIGINAL_OPTION(original),
     OPTION(COUNT, 0, "events", "N", "events of the twin (default 100000)", &job.events),
     SEED_OPTION(job),
+    ARMS_OPTION(job),
     TRTR_OPTION(job),
     THREADS_OPTION(job),
     END_OPTIONS};

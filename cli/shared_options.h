@@ -11,6 +11,8 @@
 #define CONSTRAINTS_OPTION(path)                                                                   \
   REQUIRED_OPTION(STRING, 'c', "constraints", "FILE", "the constraints file", &(path),             \
                   "--constraints FILE")
+#define ARMS_OPTION(job)                                                                           \
+  OPTION(STRING, 0, "arms", "LIST", "beside TRTR: tstr, combined (default: both)", &(job).arms)
 #define TRTR_OPTION(job)                                                                           \
   OPTION(STRING, 0, "trtr", "REPORT", "take TRTR from a report of the same real data", &(job).trtr)
 #define ORIGINAL_OPTION(flag)                                                                      \

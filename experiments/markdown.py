@@ -38,11 +38,11 @@ def get(name, factor=1):
 
 
 def quotient(a, b):
-    return lambda run: run[a] / run[b]
+    return lambda run: run[a] / run[b] if "" not in (run[a], run[b]) else None
 
 
 def difference(a, b):
-    return lambda run: run[a] - run[b]
+    return lambda run: run[a] - run[b] if "" not in (run[a], run[b]) else None
 
 
 def table(title, cells, means=False):
@@ -53,7 +53,8 @@ def table(title, cells, means=False):
         print(f"| {trace} | {generator} |", " | ".join(cell.text(of_both) for cell in cells), "|")
     for generator in sorted({generator for _, generator in seeds}) if means else ():
         of_traces = [{k: statistics.fmean(run[k] for run in of_both)
-                      for k in of_both[0] if isinstance(of_both[0][k], float)}
+                      if all(isinstance(run[k], float) for run in of_both) else ""
+                      for k in of_both[0]}
                      for (_, other), of_both in seeds.items() if other == generator]
         print(f"| mean of {len(of_traces)} ± sd | {generator} |",
               " | ".join(cell.text(of_traces) for cell in cells), "|")

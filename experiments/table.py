@@ -14,7 +14,7 @@ for path in sorted(out.glob("*/*-*[0-9]/report.json")):
     again = path.parent.with_name(path.parent.name + ".arms") / "report.json"
     evaluation = json.loads(again.read_text()) if again.exists() else report
     utility = evaluation["utility"]
-    row = {"trace": path.parent.parent.name, "generator": report["generator"]["name"],
+    row = {"trace": path.parent.parent.name, "generator": path.parent.name.rsplit("-", 1)[0],
            "seed": report["seed"], "events": report["trace"]["events"],
            "event_types": report["trace"]["event_types"], "steps": report["generator"]["steps"]}
     for distance in report["distances"]:

@@ -5,13 +5,15 @@
 #
 # TRACES: a folder of CTF folders, one a trace, named as the table shall name them. OUT: where the runs
 # go, OUT/TRACE/GENERATOR-SEED; those that are there already are kept, so that a stopped experiment goes
-# on where it was. Environment: GENERATORS (default "markov ddpm"), TRACETWIN (the command), JOBS (runs
-# at a time, default 1; each then has its share of the CPUs, and two single-threaded runs get more done
-# than one of two threads), ARMS=again (after the predictor has changed: TRTR, TSTR and COMBINED of the
-# runs that are there are trained again, into OUT/TRACE/GENERATOR-SEED.arms).
+# on where it was. Environment: GENERATORS (default "markov ddpm"; NAME=GENERATOR,OPTION,... is one with
+# options under a name of its own: markov3=markov,--context,3), TRACETWIN (the command), JOBS (runs at a
+# time, default 1; each then has its share of the CPUs, and two single-threaded runs get more done than
+# one of two threads), ARMS=tstr (COMBINED is left out) or ARMS=again (after the predictor has changed,
+# or for COMBINED where it was left out: all arms of the runs that are there are trained again, into
+# OUT/TRACE/GENERATOR-SEED.arms).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 2 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 traces=$1 out=$2 minutes=${3:-5} events=${4:-100000}
 shift $(($# < 4 ? $# : 4))
 [ $# -gt 0 ] || set -- 1
@@ -23,7 +25,7 @@ export out minutes events threads tracetwin
 
 train_arms_again() { # TRACE GENERATOR SEED
   local name run report trtr=()
-  name=$(basename "$1") run=$out/$(basename "$1")/$2-$3
+  name=$(basename "$1") run=$out/$(basename "$1")/${2%%=*}-$3
   [ -e "$run/report.json" ] && [ ! -e "$run.arms" ] || return 0
   for report in "$out/$name"/*-"$3".arms/report.json; do
     [ ! -e "$report" ] || trtr=(--trtr "$report")
@@ -35,8 +37,9 @@ train_arms_again() { # TRACE GENERATOR SEED
 }
 
 one_run() { # TRACE GENERATOR SEED
-  local name run report trtr=()
-  name=$(basename "$1") run=$out/$(basename "$1")/$2-$3
+  local name run report options trtr=()
+  name=$(basename "$1") run=$out/$(basename "$1")/${2%%=*}-$3
+  IFS=, read -ra options <<<"${2#*=}"
   [ -e "$run/report.json" ] && return
   mkdir -p "$out/$name"
   # TRTR doesn't depend on the generator
@@ -44,7 +47,8 @@ one_run() { # TRACE GENERATOR SEED
     [ ! -e "$report" ] || trtr=(--trtr "$report")
   done
   echo "$name $2 seed $3" >&2
-  "$tracetwin" run "$1" -o "$run" --generator "$2" --minutes "$minutes" --events "$events" \
+  [ -z "${ARMS:-}" ] || trtr+=(--arms "$ARMS")
+  "$tracetwin" run "$1" -o "$run" --generator "${options[@]}" --minutes "$minutes" --events "$events" \
     --seed "$3" --threads "$threads" "${trtr[@]}" -q -f >"$run.txt"
   # the judge of the export: exactly the events asked for
   count=$(babeltrace2 "$run/ctf/kernel" | wc -l)

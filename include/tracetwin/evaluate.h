@@ -46,6 +46,8 @@ struct tt_evaluate_options {
   uint64_t steps; /* of the equal-steps arms; 0: as many as TRTR took to converge */
   bool converged; /* no equal-steps arms */
   uint64_t seed;
+  const char
+      *arms; /* those to train beside TRTR, separated by commas: tstr, combined; NULL: both */
   const char *trtr; /* an earlier report of the same real data, events and seed: its TRTR arm is
                        taken instead of training it again; or NULL */
   unsigned threads;
@@ -67,7 +69,7 @@ struct tt_run_options {
   double minutes;  /* of generator training; 0: 5 */
   uint64_t events; /* of the twin; 0: 100000 */
   uint64_t seed;
-  const char *trtr; /* as in tt_evaluate_options */
+  const char *arms, *trtr; /* as in tt_evaluate_options */
   unsigned threads;
   bool overwrite;
   struct tt_progress progress;

@@ -44,18 +44,35 @@ static size_t spread(const struct tt_dataset *dataset, size_t n, struct tt_predi
 }
 
 struct arm_kind {
-  const char *name, *training;
+  enum tt_jobs_arm arm;
+  const char *option, *name, *training;
   bool real, synthetic;
 };
 static const struct arm_kind ARMS[] = {
-    {"TRTR", "real", true, false},
-    {"TSTR", "twin", false, true},
-    {"COMBINED", "half real, half twin", true, true},
+    {TT_ARM_TRTR, NULL, "TRTR", "real", true, false},
+    {TT_ARM_TSTR, "tstr", "TSTR", "twin", false, true},
+    {TT_ARM_COMBINED, "combined", "COMBINED", "half real, half twin", true, true},
 };
 /* of tt_predictor_result.baselines */
 static const char *const BASELINE_NAMES[TT_PREDICTOR_BASELINES] = {
     "successor of 1", "successor of 2", "successor of 5"};
 enum { N_ARMS = sizeof ARMS / sizeof *ARMS };
+
+enum tt_status tt_jobs_parse_arms(const char *list, unsigned *ret) {
+  unsigned set = list ? TT_ARM_TRTR : TT_ARM_TRTR | TT_ARM_TSTR | TT_ARM_COMBINED;
+  for (const char *p = list; p;) {
+    const size_t n = strcspn(p, ",");
+    size_t k = 1;
+    while (k < N_ARMS && (strlen(ARMS[k].option) != n || memcmp(p, ARMS[k].option, n) != 0))
+      k++;
+    if (k == N_ARMS)
+      return tt_fail(TT_USAGE, "no arm \"%.*s\": tstr, combined", (int)n, p);
+    set |= ARMS[k].arm;
+    p = p[n] ? p + n + 1 : NULL;
+  }
+  *ret = set;
+  return TT_OK;
+}
 
 /* Of each kind of data that an arm uses. */
 static size_t arm_events(const struct tt_jobs_evaluation_inputs *in) {
@@ -122,6 +139,8 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
   uint64_t steps = in->steps;
   enum tt_status status = tt_vocabulary_learn(&in->train, 1, &options, &vocabulary);
   for (size_t k = 0; k < N_ARMS && status == TT_OK; k++) {
+    if (!(in->arms & ARMS[k].arm))
+      continue;
     if (k == 0 && in->trtr) {
       status = take_real_arm(in, e);
       continue;
@@ -138,7 +157,8 @@ static enum tt_status run_arms(const struct tt_jobs_evaluation_inputs *in,
   if (status == TT_OK && !steps)
     steps = e->arms[0].best_step;
   for (size_t k = 0; in->equal_steps && k < N_ARMS && status == TT_OK; k++)
-    status = run_arm(in, vocabulary, &ARMS[k], steps, e, &result);
+    if (in->arms & ARMS[k].arm)
+      status = run_arm(in, vocabulary, &ARMS[k], steps, e, &result);
   tt_vocabulary_free(vocabulary);
   return status;
 }

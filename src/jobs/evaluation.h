@@ -10,12 +10,17 @@
 
 struct tt_distance_summary tt_jobs_distances(const struct tt_distances *distances);
 
+enum tt_jobs_arm { TT_ARM_TRTR = 1, TT_ARM_TSTR = 2, TT_ARM_COMBINED = 4 };
+/* As in tt_evaluate_options; TT_USAGE: there is no such arm. */
+enum tt_status tt_jobs_parse_arms(const char *list, unsigned *ret);
+
 struct tt_jobs_evaluation_inputs {
   const struct tt_dataset *train, *val, *test; /* real */
   const struct tt_dataset *synthetic;          /* the twin, repaired */
   const struct tt_dataset *raw;                /* before repair; NULL: not known */
   const struct tt_constraints *constraints;    /* mined from train */
   unsigned channels;                           /* the predictor's; 0: all */
+  unsigned arms;                               /* set of enum tt_jobs_arm; TRTR always is */
   bool equal_steps;                            /* train the equal-steps arms too */
   uint64_t steps;                              /* of the equal-steps arms; 0: as TRTR took */
   uint64_t seed;

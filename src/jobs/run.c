@@ -176,6 +176,8 @@ static enum tt_status evaluate_paths(const char *train, const char *val, const c
                                          .progress = &options->progress};
   tt_jobs_use_threads(options->threads);
   enum tt_status status = tt_channel_set_parse(options->channels, &in.channels);
+  if (status == TT_OK)
+    status = tt_jobs_parse_arms(options->arms, &in.arms);
   for (size_t i = 0; i < 5 && status == TT_OK; i++)
     if (paths[i])
       status = tt_dataset_open(paths[i], &datasets[i]);
@@ -268,7 +270,10 @@ static void leave(struct run *run) {
 enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report_text *ret) {
   struct run run = {.options = options};
   struct tt_report_text text = {NULL, NULL};
-  enum tt_status status = tt_output_begin_partial(options->output, options->overwrite, &run.output);
+  unsigned arms; /* a wrong name is told now, not after the training */
+  enum tt_status status = tt_jobs_parse_arms(options->arms, &arms);
+  if (status == TT_OK)
+    status = tt_output_begin_partial(options->output, options->overwrite, &run.output);
   if (status != TT_OK)
     return status;
   status = make_paths(&run);
@@ -279,6 +284,7 @@ enum tt_status tt_job_run(const struct tt_run_options *options, struct tt_report
   if (status == TT_OK) {
     double begin = tt_seconds();
     const struct tt_evaluate_options evaluate = {.seed = options->seed,
+                                                 .arms = options->arms,
                                                  .trtr = options->trtr,
                                                  .threads = options->threads,
                                                  .progress = options->progress};

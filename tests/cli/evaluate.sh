@@ -40,11 +40,16 @@ done
 expect_json utility.baselines.2.name='successor of 5' utility.arms.1.name=TSTR
 [ "$(grep -c '"equal_steps": false' again/report.json)" = 3 ] && ! grep -q '"equal_steps": true' again/report.json ||
   fail "--converged has other arms"
+expect_exit 0 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o one --converged --arms combined --trtr report/report.json --json
+expect_json utility.arms.0.name=TRTR utility.arms.1.name=COMBINED utility.tstr_share=null
+[ "$(grep -c '"equal_steps"' one/report.json)" = 2 ] || fail "--arms combined has other arms"
+expect_exit 2 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o bad --arms tstr,trts
+expect_stderr 'no arm "trts": tstr, combined'
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o bad --trtr report/report.json --seed 2
 expect_stderr "report/report.json can't give the TRTR arm" 'seed 1, not'
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/val --synthetic other -o bad --trtr report/report.json
 expect_stderr 'its real data are others'
-rm -r again other first.json
+rm -r again one other first.json
 
 expect_exit 1 "$TRACETWIN" evaluate --train s/train --val s/val --test s/test --synthetic twin -o report
 expect_stdout ''
