@@ -109,7 +109,6 @@ static enum tt_status forward(void *user, const struct tt_system_source *source,
   double nats[TT_AR_HEADS];
   if (!make_batch(fit, source, batch, training))
     return tt_fail(TT_NO_MEMORY, "a batch");
-  tt_compute_begin(c, training, training ? batch->step : 0);
   *ret_loss = tt_ar_network_loss(c, &fit->ar->network, &fit->batch, nats);
   *ret_nats = nats[0] + nats[1] + nats[2];
   return TT_OK;

@@ -418,7 +418,6 @@ static enum tt_status forward(void *user, const struct tt_system_source *source,
   struct fit *fit = user;
   struct tt_compute *c = fit->common.compute;
   double nats[TT_MASKED_HEADS];
-  tt_compute_begin(c, training, training ? batch->step : 0);
   if (!make_batch(fit, source, batch, training))
     return tt_fail(TT_NO_MEMORY, "a batch");
   *ret_loss = tt_masked_network_loss(c, &fit->masked->network, &fit->batch, nats);

@@ -41,8 +41,10 @@ static enum tt_status step(void *user, uint64_t number, double *ret_nats) {
   struct tt_tensor *loss = NULL;
   (void)number; /* the batches count along */
   enum tt_status status = tt_batches_next(fit->batches, &batch);
-  if (status == TT_OK)
-    status = run->forward(run->user, &fit->train, batch, true, &loss, ret_nats);
+  if (status != TT_OK)
+    return status;
+  tt_compute_begin(fit->compute, true, batch->step);
+  status = run->forward(run->user, &fit->train, batch, true, &loss, ret_nats);
   if (status == TT_OK)
     tt_compute_backward(fit->compute, loss);
   return status;
@@ -51,6 +53,7 @@ static enum tt_status step(void *user, uint64_t number, double *ret_nats) {
 static enum tt_status validation_loss(void *user, const struct tt_batch *batch, double *ret) {
   struct run *run = user;
   struct tt_tensor *loss = NULL;
+  tt_compute_begin(run->fit->compute, false, 0);
   return run->forward(run->user, &run->fit->val, batch, false, &loss, ret);
 }
 

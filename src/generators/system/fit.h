@@ -16,7 +16,7 @@ struct tt_system_fit {
 };
 
 /* The loss of a batch of windows of length + 1 events of `source` (the fit's train or val), on the
- * tape of fit->compute, which it begins: what is to be minimised, and *ret_nats per event. */
+ * tape of fit->compute, which has begun: what is to be minimised, and *ret_nats per event. */
 typedef enum tt_status tt_system_forward_fn(void *user, const struct tt_system_source *source,
                                             const struct tt_batch *batch, bool training,
                                             struct tt_tensor **ret_loss, double *ret_nats);
