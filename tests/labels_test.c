@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "base/output.h"
 #include "base/rng.h"
 #include "dataset/workloads.h"
+#include "folder_fixture.h"
 #include "generators/generator.h"
 #include "jobs/boost.h"
 #include "twin_fixture.h"
@@ -44,7 +44,6 @@ static const char *const NAMES[] = {
 };
 enum { CPUS = 2, ODD = 9000, EVEN = 6000, EVENTS = ODD + EVEN, RARITY = 40 };
 
-static char folder[] = "/tmp/tt-labels-XXXXXX";
 static struct tt_dataset *both, *plain;
 
 struct maker {
@@ -101,7 +100,7 @@ static struct tt_dataset *make(const char *name, const char *odd, const char *ev
   struct maker m;
   struct tt_dataset_meta meta;
   struct tt_dataset *dataset = NULL;
-  char *path = tt_format("%s/%s", folder, name);
+  char *path = tt_format("%s/%s", fixture_folder, name);
   begin(&m, &meta);
   const uint64_t first = ODD * 2 / 3;
   tt_dataset_meta_add_source(&meta, "a", "ctf-lttng", "", odd, 0, first);
@@ -118,8 +117,7 @@ static struct tt_dataset *make(const char *name, const char *odd, const char *ev
 }
 
 static int make_all(void **state) {
-  (void)state;
-  if (!mkdtemp(folder))
+  if (fixture_begin(state) != 0)
     return -1;
   both = make("both", "odd", "even");
   plain = make("plain", "", "");
@@ -127,10 +125,9 @@ static int make_all(void **state) {
 }
 
 static int remove_all(void **state) {
-  (void)state;
   tt_dataset_close(both);
   tt_dataset_close(plain);
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
+  return fixture_end(state);
 }
 
 /* ---- the rows ---- */
@@ -239,7 +236,7 @@ static void check_workload(const struct tt_event *events, size_t n, bool odd, bo
 
 static void one_model_of_two_workloads(void **state) {
   (void)state;
-  char *path = tt_format("%s/model", folder);
+  char *path = tt_format("%s/model", fixture_folder);
   for (size_t k = 0; k < N_LEARNERS; k++) {
     enum { N = 5000, OF_ODD = N * ODD / EVENTS };
     struct tt_generator *trained = train(LEARNERS[k], both), *generator;
@@ -338,7 +335,8 @@ static void one_label_for_all(void **state) {
 /* A workload of a single event: nothing followed it, nobody was in a system call. */
 static void a_workload_may_be_tiny(void **state) {
   (void)state;
-  char *data = tt_format("%s/tiny", folder), *path = tt_format("%s/tiny.model", folder);
+  char *data = tt_format("%s/tiny", fixture_folder),
+       *path = tt_format("%s/tiny.model", fixture_folder);
   struct maker m;
   struct tt_dataset_meta meta;
   struct tt_dataset *tiny;
@@ -372,7 +370,7 @@ static void damaged_models_are_told(void **state) {
   static const char *const files[] = {"workload-0/model.safetensors",
                                       "workload-1/model.safetensors", "workload-1/prior/model.json",
                                       "model.json"};
-  char *path = tt_format("%s/damaged", folder);
+  char *path = tt_format("%s/damaged", fixture_folder);
   struct tt_generator *generator = train("ar", both), *loaded = NULL;
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     char *name = tt_format("%s/%s", path, files[i]), *text;

@@ -12,11 +12,12 @@
 
 #include <cmocka.h>
 
-#include "base/output.h"
 #include "base/rng.h"
 #include "predictor/baseline.h"
 #include "predictor/predictor.h"
 #include "predictor/windows.h"
+
+#include "folder_fixture.h"
 
 #define assert_near(a, b, tolerance)                                                               \
   do {                                                                                             \
@@ -25,24 +26,11 @@
       fail_msg("%s = %.12g, expected %.12g", #a, near_a, near_b);                                  \
   } while (0)
 
-static char folder[64];
-
-static int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/tt_predictor_XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  (void)state;
-  return tt_remove_tree(folder) == TT_OK ? 0 : -1;
-}
-
 /* Event types are called "e0", "e1", ... */
 static struct tt_dataset *store(const char *name, const struct tt_event *events, size_t n,
                                 size_t types, const struct tt_gap *gap) {
   char path[128], type[24];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
+  snprintf(path, sizeof path, "%s/%s", fixture_folder, name);
   struct tt_dataset_meta meta;
   struct tt_dataset_writer *writer;
   struct tt_dataset *dataset;
@@ -344,5 +332,5 @@ int main(void) {
       cmocka_unit_test(test_baselines),
       cmocka_unit_test(test_learns),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, fixture_begin, fixture_end);
 }
