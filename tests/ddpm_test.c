@@ -95,10 +95,7 @@ static int make_toy(void **state) {
                                   .event = (uint16_t)phase,
                                   .cpu = (uint16_t)cpu};
   }
-  if (fixture_begin(state) == 0)
-    toy = toy_store("toy", &names, events, TOY_EVENTS);
-  tt_free(events);
-  return toy ? 0 : -1;
+  return toy_begin(state, &names, events, TOY_EVENTS);
 }
 
 /* Settings of small models; those of a case come behind, so that they count. */

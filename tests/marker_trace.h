@@ -52,10 +52,7 @@ static int make_toy(void **state) {
                                   .event = (uint16_t)type,
                                   .cpu = (uint16_t)cpu};
   }
-  if (fixture_begin(state) == 0)
-    toy = toy_store("toy", &names, events, TOY_EVENTS);
-  tt_free(events);
-  return toy ? 0 : -1;
+  return toy_begin(state, &names, events, TOY_EVENTS);
 }
 
 struct marker_figures { /* shares */

@@ -35,6 +35,15 @@ static inline struct tt_dataset *toy_store(const char *name, const struct toy_na
 
 static struct tt_dataset *toy; /* of the whole group */
 
+/* Stores the events, which it frees. */
+static inline int toy_begin(void **state, const struct toy_names *names, struct tt_event *events,
+                            size_t n) {
+  if (fixture_begin(state) == 0)
+    toy = toy_store("toy", names, events, n);
+  tt_free(events);
+  return toy ? 0 : -1;
+}
+
 static inline int toy_end(void **state) {
   tt_dataset_close(toy);
   return fixture_end(state);

@@ -47,10 +47,7 @@ static int make_toy(void **state) {
                                   .tid = 100 + i / TURN % 2,
                                   .event = (uint16_t)type};
   }
-  if (fixture_begin(state) == 0)
-    toy = toy_store("toy", &names, events, EVENTS);
-  tt_free(events);
-  return toy ? 0 : -1;
+  return toy_begin(state, &names, events, EVENTS);
 }
 
 static struct tt_generator *train(const char *name, const struct tt_train_option *options,
