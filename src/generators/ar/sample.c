@@ -62,7 +62,7 @@ static void step(void *user, size_t n) {
   s->n = s->n_replicas;
   for (size_t r = 0; r < s->n_replicas; r++) {
     struct tt_replica *replica = &s->replicas[r];
-    const size_t cpu = tt_replica_choose_cpu(s, replica);
+    const size_t cpu = tt_replica_choose_cpu(s, replica, TT_REPLICA_WAIT);
     tt_replica_advance(s, replica, cpu, r, &replica->events[replica->made++]);
   }
   draw(sampler);

@@ -249,21 +249,29 @@ static void draw(void *user) {
   draw_pending(sampler);
 }
 
-/* The replica's next event happens, or is to be drawn anew; row i of the batch is its stream. */
+static struct unit *choose(struct sampler *sampler, struct tt_replica *replica, int64_t wait,
+                           size_t *ret_cpu) {
+  *ret_cpu = tt_replica_choose_cpu(sampler->replicas, replica, wait);
+  return unit_of(sampler, &(struct tt_replica_row){.replica = replica, .cpu = (uint16_t)*ret_cpu});
+}
+
+/* The replica's next event happens, or is to be drawn anew; row i of the batch is its stream. Where
+ * drawing anew doesn't help, another CPU's event that may come now does, however late it is. */
 static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i) {
   struct tt_replicas *s = sampler->replicas;
-  const size_t cpu = tt_replica_choose_cpu(s, replica);
-  struct unit *unit =
-      unit_of(sampler, &(struct tt_replica_row){.replica = replica, .cpu = (uint16_t)cpu});
+  size_t cpu;
+  struct unit *unit = choose(sampler, replica, TT_REPLICA_WAIT, &cpu);
   const bool *follows = tt_replica_successors(s, replica);
-  if (follows && !follows[replica->streams[cpu].pending.event] &&
-      unit->tries < sampler->masked->remask) {
-    unit->tries++;
-    unit->first = follows;
-    unit->n = unit->at; /* the rest is masked again */
-    replica->streams[cpu].ts = unit->before;
-    s->rows[i] = unit->row;
-    return;
+  if (follows && !follows[replica->streams[cpu].pending.event]) {
+    if (unit->tries < sampler->masked->remask) {
+      unit->tries++;
+      unit->first = follows;
+      unit->n = unit->at; /* the rest is masked again */
+      replica->streams[cpu].ts = unit->before;
+      s->rows[i] = unit->row;
+      return;
+    }
+    unit = choose(sampler, replica, INT64_MAX, &cpu);
   }
   tt_replica_advance(s, replica, cpu, i, &replica->events[replica->made++]);
   note(sampler, i);

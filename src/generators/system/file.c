@@ -10,16 +10,6 @@
 #include "generators/count_file.h"
 #include "nn/transformer.h"
 
-enum { N_LATEST = 3 };
-
-/* Integers of one start: ids, rows, threads and ages of each CPU, busy flags, latest events, calls
- * and comms of each thread. */
-static size_t start_size(const struct tt_system *system) {
-  const size_t cpus = system->base.cpu_limit;
-  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + N_LATEST +
-         2 * tt_system_markov(system)->cast.n_threads;
-}
-
 static void write_start(const struct tt_system *system, const struct tt_system_start *start,
                         int64_t *out) {
   const size_t cpus = system->base.cpu_limit;
@@ -69,7 +59,7 @@ static bool read_start(const struct tt_system *system, const int64_t *in,
   start->state.latest_cpu = (int32_t)in[0];
   start->state.latest = (int32_t)in[1];
   start->state.elsewhere = (int32_t)in[2];
-  in += N_LATEST;
+  in += 3;
   for (size_t i = 0; i < threads; i++, in++) {
     ok =
         ok && (within(*in, 0, events) || *in == TT_MARKOV_NO_CALL || *in == TT_MARKOV_CALL_UNKNOWN);
@@ -96,7 +86,7 @@ static enum tt_status add_seen(struct tt_model_writer *writer, const char *colum
 enum { BUFFERS = 6 };
 static enum tt_status add_counts(const struct tt_system *system, struct tt_model_writer *writer,
                                  int64_t **buffers) {
-  const size_t events = system->base.events.n, each = start_size(system);
+  const size_t events = system->base.events.n, each = tt_system_start_size(system);
   int64_t *starts = buffers[0] = tt_alloc(system->n_starts * each, sizeof *starts);
   if (!starts)
     return tt_fail(TT_NO_MEMORY, "out of memory");
@@ -260,7 +250,7 @@ static enum tt_status load_times(const struct tt_system *system, const struct tt
 
 static enum tt_status load_starts(struct tt_system *system, const struct tt_model_file *file) {
   struct tt_count_file_column state = {0};
-  const size_t each = start_size(system);
+  const size_t each = tt_system_start_size(system);
   enum tt_status status = tt_count_file_get(file, "starts", "state", &state);
   if (status != TT_OK)
     return status;

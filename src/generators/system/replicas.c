@@ -2,10 +2,7 @@
 
 #include <math.h>
 
-enum {
-  MAX_WAIT = 20000, /* ns */
-  RESIDUAL_TRIES = 64,
-};
+enum { RESIDUAL_TRIES = 64 };
 
 /* ---- drawing ---- */
 
@@ -196,7 +193,8 @@ const bool *tt_replica_successors(const struct tt_replicas *s, const struct tt_r
   return latest < 0 ? NULL : s->system->follows + (size_t)latest * s->system->base.events.n;
 }
 
-size_t tt_replica_choose_cpu(const struct tt_replicas *s, struct tt_replica *replica) {
+size_t tt_replica_choose_cpu(const struct tt_replicas *s, struct tt_replica *replica,
+                             int64_t wait) {
   const bool *follows = tt_replica_successors(s, replica);
   size_t first = SIZE_MAX, best = SIZE_MAX;
   for (size_t k = 0; k < s->n_cpus; k++) {
@@ -209,7 +207,7 @@ size_t tt_replica_choose_cpu(const struct tt_replicas *s, struct tt_replica *rep
         (best == SIZE_MAX || stream->ts < replica->streams[best].ts))
       best = k;
   }
-  if (best == SIZE_MAX || replica->streams[best].ts - replica->streams[first].ts > MAX_WAIT)
+  if (best == SIZE_MAX || replica->streams[best].ts - replica->streams[first].ts > wait)
     return first;
   for (size_t k = 0; k < s->n_cpus; k++)
     if (s->active[k] && replica->streams[k].ts < replica->streams[best].ts)

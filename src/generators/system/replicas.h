@@ -2,13 +2,12 @@
  * their generated time, and an event's return value and delay are drawn right after the CPU's one
  * before has happened, so that all which the network is told is true in the twin. Within a replica
  * that is one event at a time; so many replicas advance side by side, one row each in the network's
- * batch, a team of them on each thread, and the twin is their stretches one after the other. Where
- * one ends and the next begins the state changes as it does across lost events: stretches are as
- * long as MIN_STRETCH to MAX_STRETCH events allow.
+ * batch, a team of them on each thread, and the twin is their stretches one after the other, put
+ * together at seams (seams.h).
  *
- * Replicas start from real moments, each from its share of the training time, in its order: the
- * phases of a workload last longer than any stretch, and so keep their shares and their order. A
- * model left to itself drifts into the phases that are easy to stay in.
+ * Stretches are short and start from real moments, each from its share of the training time, in its
+ * order: the phases of a workload keep their shares and their order, and rare situations come about
+ * as often as in the trace. A model left to itself drifts into what is easy to stay in.
  *
  * Probabilities are in double precision, drawn by inverse CDF. */
 #ifndef GENERATORS_SYSTEM_REPLICAS_H
@@ -34,8 +33,9 @@ struct tt_replica {
   struct tt_system_state state;
   struct tt_stream_state *streams; /* [n_cpus] */
   int64_t last;                    /* ts of its last event; INT64_MIN: none yet */
-  struct tt_event *events;         /* [stretch] */
-  size_t made;                     /* of this round */
+  struct tt_event *all;            /* of the round's stretches */
+  struct tt_event *events;         /* of the stretch */
+  size_t made;                     /* of the stretch */
 };
 
 struct tt_replica_row { /* one row of a batch */
@@ -85,8 +85,10 @@ enum tt_status tt_replicas_generate(const struct tt_system *whole, const void *g
 /* ---- one event ---- */
 
 /* The CPU whose event comes next: the earliest, unless the merged trace never had it right after
- * the last one and another that may follow comes within MAX_WAIT. Those that it overtakes wait. */
-size_t tt_replica_choose_cpu(const struct tt_replicas *replicas, struct tt_replica *replica);
+ * the last one and another that may follow comes within `wait` ns. Those that it overtakes wait. */
+enum { TT_REPLICA_WAIT = 20000 }; /* the usual */
+size_t tt_replica_choose_cpu(const struct tt_replicas *replicas, struct tt_replica *replica,
+                             int64_t wait);
 /* [n_events] those that the merged trace ever had right after the replica's last one; NULL: nothing
  * happened yet. */
 const bool *tt_replica_successors(const struct tt_replicas *replicas,

@@ -5,7 +5,25 @@
 #include "base/mem.h"
 #include "generators/system/system.h"
 
-enum { STARTS = 64 };
+/* As many as the stretches of a twin of 100,000 events (teams.c); fewer where one takes much room.
+ */
+enum { STARTS = 256, MIN_STARTS = 64, MAX_NUMBERS = 1 << 20 };
+enum { LOOK = 128 }; /* rows that are looked at for a good one to start after */
+
+size_t tt_system_start_size(const struct tt_system *system) {
+  const size_t cpus = system->base.cpu_limit;
+  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + 3 +
+         2 * tt_system_markov(system)->cast.n_threads;
+}
+
+static size_t starts_of(const struct tt_system *system, uint64_t events) {
+  const size_t n = MAX_NUMBERS / tt_system_start_size(system);
+  if (events < MIN_STARTS)
+    return 1;
+  if (events < STARTS || n < MIN_STARTS)
+    return MIN_STARTS;
+  return n < STARTS ? n : STARTS;
+}
 
 enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret) {
   const size_t cpus = system->base.cpu_limit, threads = tt_system_markov(system)->cast.n_threads;
@@ -87,49 +105,119 @@ static enum tt_status keep_cpu(const struct tt_system *system, const struct tt_s
   return status;
 }
 
-/* Evenly spread over the rows of one workload. */
+/* What happens, row by row. */
+struct walk {
+  struct tt_system_state state;
+  uint32_t *comm; /* [n_threads] */
+  bool *in_call;  /* [n_cpus] who runs is in a system call */
+  size_t n_in_call, range;
+  uint64_t happened, last, next; /* rows; the last of them; that which comes */
+};
+
+static void walk_on(const struct tt_system *system, const struct tt_system_source *train,
+                    const struct tt_row_set *rows, struct walk *walk) {
+  const struct tt_columns *c = tt_dataset_columns(train->dataset);
+  const struct tt_cast *cast = &tt_system_markov(system)->cast;
+  const uint64_t row = walk->next;
+  const uint32_t thread = train->track.thread[row];
+  tt_system_state_follow(system, &walk->state, c->cpu[row], thread, c->event[row]);
+  bool in_call = false; /* after a switch too: it isn't known who runs */
+  if (thread != TT_THREAD_ANY) {
+    walk->comm[thread] = c->comm[row];
+    in_call = walk->state.calls[thread] < TT_MARKOV_CALL_UNKNOWN &&
+              cast->events[c->event[row]].role != TT_ROLE_SWITCH;
+  }
+  walk->n_in_call += (size_t)in_call - (size_t)walk->in_call[c->cpu[row]];
+  walk->in_call[c->cpu[row]] = in_call;
+  walk->last = row;
+  walk->next = tt_row_set_after(rows, &walk->range, row);
+  walk->happened++;
+}
+
+static enum tt_status walk_begin(const struct tt_system *system, const struct tt_row_set *rows,
+                                 struct walk *ret) {
+  const size_t threads = tt_system_markov(system)->cast.n_threads;
+  *ret = (struct walk){.comm = tt_alloc(threads, sizeof *ret->comm),
+                       .in_call = tt_calloc(system->base.cpu_limit, sizeof *ret->in_call)};
+  if (!ret->comm || !ret->in_call)
+    return tt_fail(TT_NO_MEMORY, "%zu threads", threads);
+  for (size_t i = 0; i < threads; i++)
+    ret->comm[i] = TT_COMM_NONE;
+  ret->next = tt_row_set_first(rows, &ret->range);
+  return tt_system_state_init(system, &ret->state);
+}
+
+static void walk_end(struct walk *walk) {
+  tt_free(walk->comm);
+  tt_free(walk->in_call);
+  tt_system_state_release(&walk->state);
+}
+
+/* Where starts are kept: evenly spread, but for the few rows that it takes until threads that run
+ * aren't within system calls: stretches join there without tearing one apart (seams.h). at[k]: rows
+ * that have happened. */
+static enum tt_status choose_starts(const struct tt_system *system,
+                                    const struct tt_system_source *train,
+                                    const struct tt_row_set *rows, size_t n, uint64_t *at) {
+  struct walk walk;
+  enum tt_status status = walk_begin(system, rows, &walk);
+  for (size_t k = 0; k < n && status == TT_OK; k++) {
+    const uint64_t from = rows->events * (k + 1) / (n + 1) + 1;
+    const uint64_t next = rows->events * (k + 2) / (n + 1) + 1;
+    size_t least = SIZE_MAX;
+    while (walk.happened < from)
+      walk_on(system, train, rows, &walk);
+    for (uint64_t i = from; i < next && i < from + LOOK && least > 0; i++) {
+      if (walk.n_in_call < least) {
+        least = walk.n_in_call;
+        at[k] = i;
+      }
+      if (i + 1 < next && i + 1 <= rows->events)
+        walk_on(system, train, rows, &walk);
+    }
+  }
+  walk_end(&walk);
+  return status;
+}
+
+static enum tt_status keep_start(const struct tt_system *system,
+                                 const struct tt_system_source *train, const struct walk *walk,
+                                 struct tt_system_start *start) {
+  const size_t threads = tt_system_markov(system)->cast.n_threads;
+  enum tt_status status = tt_system_start_init(system, start);
+  if (status != TT_OK)
+    return status;
+  memcpy(start->state.busy, walk->state.busy, system->base.cpu_limit * sizeof *start->state.busy);
+  memcpy(start->state.calls, walk->state.calls, threads * sizeof *start->state.calls);
+  memcpy(start->comm, walk->comm, threads * sizeof *start->comm);
+  start->state.n_busy = walk->state.n_busy;
+  start->state.latest_cpu = walk->state.latest_cpu;
+  start->state.latest = walk->state.latest;
+  start->state.elsewhere = walk->state.elsewhere;
+  for (size_t cpu = 0; cpu < system->base.cpu_limit && status == TT_OK; cpu++)
+    status = keep_cpu(system, train, cpu, walk->last + 1, start);
+  return status;
+}
+
+/* Of the rows of one workload. */
 static enum tt_status keep_starts(struct tt_system *system, const struct tt_system_source *train,
                                   const struct tt_row_set *rows) {
-  const struct tt_columns *c = tt_dataset_columns(train->dataset);
-  struct tt_system_state state = {0};
-  const size_t threads = tt_system_markov(system)->cast.n_threads;
-  uint32_t *comm = tt_alloc(threads, sizeof *comm);
-  const size_t n = rows->events < STARTS ? 1 : STARTS;
+  const size_t n = starts_of(system, rows->events);
+  uint64_t *at = tt_alloc(n, sizeof *at);
+  struct walk walk = {0};
   system->starts = tt_calloc(n, sizeof *system->starts);
-  enum tt_status status = system->starts && comm ? TT_OK : tt_fail(TT_NO_MEMORY, "%zu starts", n);
-  for (size_t i = 0; comm && i < threads; i++)
-    comm[i] = TT_COMM_NONE;
+  enum tt_status status = system->starts && at ? TT_OK : tt_fail(TT_NO_MEMORY, "%zu starts", n);
   if (status == TT_OK)
-    status = tt_system_state_init(system, &state);
-  size_t range;
-  uint64_t happened = 0, last = 0, next = tt_row_set_first(rows, &range);
-  for (size_t k = 0; k < n && status == TT_OK; k++) {
-    const uint64_t until = rows->events * (k + 1) / (n + 1) + 1;
-    for (; happened < until; happened++) {
-      const uint32_t thread = train->track.thread[next];
-      tt_system_state_follow(system, &state, c->cpu[next], thread, c->event[next]);
-      if (thread != TT_THREAD_ANY)
-        comm[thread] = c->comm[next];
-      last = next;
-      next = tt_row_set_after(rows, &range, next);
-    }
-    struct tt_system_start *start = &system->starts[k];
-    status = tt_system_start_init(system, start);
-    if (status != TT_OK)
-      break;
-    system->n_starts++;
-    memcpy(start->state.busy, state.busy, system->base.cpu_limit * sizeof *state.busy);
-    memcpy(start->state.calls, state.calls, threads * sizeof *state.calls);
-    memcpy(start->comm, comm, threads * sizeof *comm);
-    start->state.n_busy = state.n_busy;
-    start->state.latest_cpu = state.latest_cpu;
-    start->state.latest = state.latest;
-    start->state.elsewhere = state.elsewhere;
-    for (size_t cpu = 0; cpu < system->base.cpu_limit && status == TT_OK; cpu++)
-      status = keep_cpu(system, train, cpu, last + 1, start);
+    status = choose_starts(system, train, rows, n, at);
+  if (status == TT_OK)
+    status = walk_begin(system, rows, &walk);
+  while (system->n_starts < n && status == TT_OK) {
+    while (walk.happened < at[system->n_starts])
+      walk_on(system, train, rows, &walk);
+    status = keep_start(system, train, &walk, &system->starts[system->n_starts++]);
   }
-  tt_free(comm);
-  tt_system_state_release(&state);
+  walk_end(&walk);
+  tt_free(at);
   return status;
 }
 

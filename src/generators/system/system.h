@@ -212,6 +212,9 @@ struct tt_system_start {
   uint32_t *comm;   /* [n_threads] what each went by last; TT_COMM_NONE: not seen yet */
   struct tt_system_state state;
 };
+/* Numbers that one start takes in a file: ids, rows, threads and ages of each CPU, busy flags,
+ * three latest events, calls and comms of each thread. */
+size_t tt_system_start_size(const struct tt_system *system);
 /* Of each workload. */
 enum tt_status tt_system_keep_starts(struct tt_system *system,
                                      const struct tt_system_source *train);
