@@ -18,18 +18,20 @@
 enum {
   MAX_REPLICAS = 64,
   MAX_SLOTS = 512, /* key/value rings: replicas times CPUs */
-  STRETCH = 512,
-  MAX_STRETCHES = 32, /* of a replica in a round */
-  MIN_TEAM = 4,       /* replicas: a product of fewer rows costs as much */
+  STRETCH = 256,   /* events of each CPU, on average */
+  MIN_STRETCH = 512,
+  MAX_STRETCH = 4096,
+  ROUND = 16384, /* events that a replica makes before they are put together */
+  MIN_TEAM = 4,  /* replicas: a product of fewer rows costs as much */
 };
 
 struct teams {
   const struct tt_replica_ops *ops;
   const struct tt_system *system; /* of the workload that is made */
   const struct tt_generate_config *config;
-  /* of a round: replicas, and stretches of each */
-  size_t n_replicas, n_stretches;
-  size_t most; /* replicas */
+  size_t stretch; /* its events */
+  /* of a round: replicas, and stretches of each; and the most of both */
+  size_t n_replicas, n_stretches, most, most_stretches;
   size_t n;
   struct team {
     struct tt_replicas replicas;
@@ -123,7 +125,7 @@ static enum tt_status begin_replicas(const struct teams *teams, struct tt_replic
   const size_t n = teams->n_replicas * teams->n_stretches;
   for (size_t i = 0; i < s->n_replicas; i++) {
     const size_t at = (s->first + i) * teams->n_stretches + k;
-    const uint64_t stream = round * MAX_REPLICAS * MAX_STRETCHES + at;
+    const uint64_t stream = round * MAX_REPLICAS * teams->most_stretches + at;
     struct tt_rng rng;
     tt_rng_init(&rng, s->config->seed ^ 0x7374617274, stream);
     const size_t start = (at * system->n_starts + tt_rng_below(&rng, system->n_starts)) / n;
@@ -186,9 +188,9 @@ static enum tt_status init_team(const struct teams *teams, size_t first, size_t 
     if (status != TT_OK)
       return status;
     replica->streams = tt_calloc(n_cpus, sizeof *replica->streams);
-    replica->all = tt_alloc(MAX_STRETCHES * STRETCH, sizeof *replica->all);
+    replica->all = tt_alloc(teams->most_stretches * teams->stretch, sizeof *replica->all);
     if (!replica->streams || !replica->all)
-      return tt_fail(TT_NO_MEMORY, "a replica of %d events", MAX_STRETCHES * STRETCH);
+      return tt_fail(TT_NO_MEMORY, "a replica of %d events", ROUND);
   }
   return tt_compute_create(TT_PRECISION_AUTO, teams->config->seed, &s->compute);
 }
@@ -211,15 +213,26 @@ static void release_team(struct team *team) {
 }
 
 /* Stretches that make so many events, their seams apart. */
-static size_t stretches_of(uint64_t events) {
-  const uint64_t n = events / (STRETCH - TT_SEAM_HEAD) + 1;
-  return n < MAX_REPLICAS * MAX_STRETCHES ? (size_t)n : MAX_REPLICAS * MAX_STRETCHES;
+static size_t stretches_of(const struct teams *teams, uint64_t events) {
+  const uint64_t n = events / (teams->stretch - TT_SEAM_HEAD) + 1;
+  const size_t most = MAX_REPLICAS * teams->most_stretches;
+  return n < most ? (size_t)n : most;
+}
+
+static size_t stretch_of(const struct tt_system *system) {
+  size_t n = 0;
+  for (size_t cpu = 0; cpu < system->base.cpu_limit; cpu++)
+    n += memchr(system->on_cpu + cpu * system->base.events.n, true, system->base.events.n) != NULL;
+  n *= STRETCH;
+  return n < MIN_STRETCH ? MIN_STRETCH : n > MAX_STRETCH ? MAX_STRETCH : n;
 }
 
 /* As many replicas as the twin's length and the memory of their streams allow. */
 static enum tt_status open_teams(struct teams *teams, const void *generator) {
   const size_t n_cpus = teams->system->base.cpu_limit, threads = (size_t)omp_get_max_threads();
-  size_t n = stretches_of(teams->config->events);
+  teams->stretch = stretch_of(teams->system);
+  teams->most_stretches = ROUND / teams->stretch;
+  size_t n = stretches_of(teams, teams->config->events);
   if (n > MAX_REPLICAS)
     n = MAX_REPLICAS;
   if (n * n_cpus > MAX_SLOTS)
@@ -250,9 +263,9 @@ static void close_teams(struct teams *teams) {
 
 /* ---- all of it ---- */
 
-static bool all_made(const struct tt_replicas *s) {
+static bool all_made(const struct tt_replicas *s, size_t n) {
   for (size_t r = 0; r < s->n_replicas; r++)
-    if (s->replicas[r].made < STRETCH)
+    if (s->replicas[r].made < n)
       return false;
   return true;
 }
@@ -263,17 +276,17 @@ static void run_team(const struct teams *teams, struct team *team, size_t k) {
   if (s->n_replicas == 0)
     return;
   for (size_t r = 0; r < s->n_replicas; r++)
-    s->replicas[r].events = s->replicas[r].all + k * STRETCH;
+    s->replicas[r].events = s->replicas[r].all + k * teams->stretch;
   begin_team(teams->ops, team);
-  while (!all_made(s) && !tt_interrupted())
-    teams->ops->step(team->user, STRETCH);
+  while (!all_made(s, teams->stretch) && !tt_interrupted())
+    teams->ops->step(team->user, teams->stretch);
 }
 
 /* So many replicas make so many stretches each that the twin is whole, if one round can do it. */
 static void plan_round(struct teams *teams, uint64_t events) {
-  const size_t n = stretches_of(events);
+  const size_t n = stretches_of(teams, events);
   const size_t each = (n + teams->most - 1) / teams->most;
-  teams->n_stretches = each < MAX_STRETCHES ? each : MAX_STRETCHES;
+  teams->n_stretches = each < teams->most_stretches ? each : teams->most_stretches;
   const size_t replicas = (n + teams->n_stretches - 1) / teams->n_stretches;
   teams->n_replicas = replicas < teams->most ? replicas : teams->most;
   for (size_t i = 0; i < teams->n; i++) {
@@ -297,7 +310,7 @@ static enum tt_status run_round(const struct teams *teams, uint64_t round, uint6
 #pragma omp parallel for schedule(static, 1)
     for (size_t i = 0; i < teams->n; i++)
       run_team(teams, &teams->list[i], k);
-    const uint64_t made = before + (k + 1) * teams->n_replicas * STRETCH;
+    const uint64_t made = before + (k + 1) * teams->n_replicas * teams->stretch;
     if (tt_interrupted())
       return tt_fail(TT_INTERRUPTED, "interrupted after %llu generated events",
                      (unsigned long long)before);
@@ -314,8 +327,8 @@ static enum tt_status join_round(const struct teams *teams, struct tt_seams *sea
     for (size_t r = 0; r < teams->list[i].replicas.n_replicas; r++)
       for (size_t k = 0; k < teams->n_stretches && status == TT_OK; k++)
         if (!tt_seams_enough(seams))
-          status =
-              tt_seams_add(seams, teams->list[i].replicas.replicas[r].all + k * STRETCH, STRETCH);
+          status = tt_seams_add(seams, teams->list[i].replicas.replicas[r].all + k * teams->stretch,
+                                teams->stretch);
   return status;
 }
 
