@@ -24,6 +24,7 @@ static void write_start(const struct tt_system *system, const struct tt_system_s
   *out++ = start->state.latest_cpu;
   *out++ = start->state.latest;
   *out++ = start->state.elsewhere;
+  *out++ = start->since;
   for (size_t i = 0; i < tt_system_markov(system)->cast.n_threads; i++)
     *out++ = start->state.calls[i];
   for (size_t i = 0; i < tt_system_markov(system)->cast.n_threads; i++)
@@ -59,7 +60,8 @@ static bool read_start(const struct tt_system *system, const int64_t *in,
   start->state.latest_cpu = (int32_t)in[0];
   start->state.latest = (int32_t)in[1];
   start->state.elsewhere = (int32_t)in[2];
-  in += 3;
+  start->since = in[3];
+  in += 4;
   for (size_t i = 0; i < threads; i++, in++) {
     ok =
         ok && (within(*in, 0, events) || *in == TT_MARKOV_NO_CALL || *in == TT_MARKOV_CALL_UNKNOWN);
@@ -83,7 +85,7 @@ static enum tt_status add_seen(struct tt_model_writer *writer, const char *colum
   return tt_count_file_add(writer, "seen", column, wide, n);
 }
 
-enum { BUFFERS = 6 };
+enum { BUFFERS = 7 };
 static enum tt_status add_counts(const struct tt_system *system, struct tt_model_writer *writer,
                                  int64_t **buffers) {
   const size_t events = system->base.events.n, each = tt_system_start_size(system);
@@ -109,6 +111,8 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
     status = tt_count_file_add(writer, "seen", "soonest", system->soonest, events);
   if (status == TT_OK)
     status = tt_count_file_add(writer, "seen", "latest", system->latest, events);
+  if (status == TT_OK)
+    status = tt_clock_save(&system->clock, writer, &buffers[6]);
   return status;
 }
 
@@ -289,6 +293,8 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
     status = load_times(system, file, "soonest", &system->soonest);
   if (status == TT_OK)
     status = load_times(system, file, "latest", &system->latest);
+  if (status == TT_OK)
+    status = tt_clock_load(file, events, &system->clock);
   if (status == TT_OK)
     status = load_starts(system, file);
   return status;

@@ -136,6 +136,8 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
   if (status == TT_OK)
     status = tt_row_set_of(train, label, &rows);
   if (status == TT_OK)
+    status = tt_clock_learn(train, &rows, &system->clock);
+  if (status == TT_OK)
     status = tt_encoder_new(system->vocabulary, train, &encoder);
   if (status == TT_OK)
     status = tt_ngram_init(&system->rets, (uint32_t)system->n_rets, 0);

@@ -129,6 +129,21 @@ static int64_t draw_within(const struct tt_replicas *s, const struct tt_stream_s
                              (double)tt_delay_bins_draw(&system->bins, bin, rng));
 }
 
+/* A long wait for a tick ends with it. */
+static void wait_for_tick(const struct tt_replicas *s, const struct tt_replica_row *row,
+                          int64_t last) {
+  const struct tt_system *system = s->system;
+  struct tt_stream_state *stream = &row->replica->streams[row->cpu];
+  const int64_t ts = tt_clock_snap(&system->clock, stream->pending.event,
+                                   row->replica->start->since, last, stream->ts, &stream->rng);
+  if (ts == stream->ts)
+    return;
+  stream->ts = ts;
+  stream->pending.dt = ts - last;
+  stream->delay =
+      tt_delay_bins_of(&system->bins, tt_vocabulary_dt(system->vocabulary, stream->pending.dt));
+}
+
 void tt_replica_draw_delay(const struct tt_replicas *s, const struct tt_replica_row *row,
                            const float *logits, float *prior) {
   const struct tt_system *system = s->system;
@@ -148,8 +163,11 @@ void tt_replica_draw_delay(const struct tt_replicas *s, const struct tt_replica_
     if (stream->ts >= 0 || stream->pending.dt >= -stream->ts)
       break;
   }
+  const int64_t last = stream->ts;
   if (__builtin_add_overflow(stream->ts, stream->pending.dt, &stream->ts))
     stream->ts = INT64_MAX;
+  else if (row->replica->start)
+    wait_for_tick(s, row, last);
   if (stream->ts < 0)
     stream->ts = 0;
 }

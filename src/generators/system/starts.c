@@ -12,7 +12,7 @@ enum { LOOK = 128 }; /* rows that are looked at for a good one to start after */
 
 size_t tt_system_start_size(const struct tt_system *system) {
   const size_t cpus = system->base.cpu_limit;
-  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + 3 +
+  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + 4 +
          2 * tt_system_markov(system)->cast.n_threads;
 }
 
@@ -194,6 +194,7 @@ static enum tt_status keep_start(const struct tt_system *system,
   start->state.latest_cpu = walk->state.latest_cpu;
   start->state.latest = walk->state.latest;
   start->state.elsewhere = walk->state.elsewhere;
+  start->since = tt_clock_since_tick(&system->clock, train->dataset, walk->last);
   for (size_t cpu = 0; cpu < system->base.cpu_limit && status == TT_OK; cpu++)
     status = keep_cpu(system, train, cpu, walk->last + 1, start);
   return status;

@@ -21,6 +21,7 @@
 #include "dataset/batches.h"
 #include "generators/delay_bins.h"
 #include "generators/markov/markov.h"
+#include "generators/system/clock.h"
 #include "nn/layers.h"
 
 /* X(name): what is known after an event of a CPU's stream. */
@@ -65,11 +66,12 @@ struct tt_system {
   size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
   size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
   size_t width, layers, heads;    /* of the network */
+  struct tt_clock clock;
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
   /* [tt_generator_workloads of base] a system for each label, which owns what is counted (prior,
-   * rets, delays, on_cpu, follows, in_call, soonest, latest, starts) and borrows the rest; then
-   * this one has nothing of that. None: this is the only one. */
+   * rets, delays, on_cpu, follows, in_call, soonest, latest, clock, starts) and borrows the rest;
+   * then this one has nothing of that. None: this is the only one. */
   struct tt_system *workloads;
   size_t n_workloads;
   size_t label; /* of base.labels, that this is the system of; 0 where there is only one */
@@ -99,8 +101,8 @@ void tt_system_ret_prior(const struct tt_system *system, uint16_t event, uint32_
                          uint16_t previous, uint32_t leave_out, float *out);
 void tt_system_delay_prior(const struct tt_system *system, uint16_t event, uint16_t previous,
                            uint16_t cpu, uint32_t leave_out, float *out);
-/* Counts rets, delays, on_cpu, follows, in_call, soonest and latest from the rows of one label
- * (NULL: all). */
+/* Counts rets, delays, on_cpu, follows, in_call, soonest, latest and clock from the rows of one
+ * label (NULL: all). */
 enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train,
                                const char *label);
 /* What was ever seen; rows hold the classes (tt_tally_row.values). */
@@ -209,11 +211,12 @@ struct tt_system_start {
   uint8_t *rows;    /* [n_cpus] how many there are */
   uint32_t *thread; /* [n_cpus] who runs; TT_THREAD_ANY: unknown */
   int64_t *age;     /* [n_cpus] ns since the CPU's last event */
+  int64_t since;    /* ns since the last tick; -1: unknown */
   uint32_t *comm;   /* [n_threads] what each went by last; TT_COMM_NONE: not seen yet */
   struct tt_system_state state;
 };
 /* Numbers that one start takes in a file: ids, rows, threads and ages of each CPU, busy flags,
- * three latest events, calls and comms of each thread. */
+ * three latest events, the last tick, calls and comms of each thread. */
 size_t tt_system_start_size(const struct tt_system *system);
 /* Of each workload. */
 enum tt_status tt_system_keep_starts(struct tt_system *system,
