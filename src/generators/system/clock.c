@@ -40,6 +40,7 @@ struct learner {
 
 /* ---- long waits ---- */
 
+/* 0 too where the dataset doesn't tell. */
 static size_t source_of(const struct tt_dataset *dataset, uint64_t row) {
   const struct tt_dataset_meta *meta = tt_dataset_meta(dataset);
   size_t k = 0;
@@ -172,7 +173,9 @@ static enum tt_status learn(struct learner *l, struct tt_clock *ret) {
 enum tt_status tt_clock_learn(const struct tt_dataset *train, const struct tt_row_set *rows,
                               struct tt_clock *ret) {
   const struct tt_dataset_meta *meta = tt_dataset_meta(train);
-  struct learner l = {.train = train, .n_events = meta->events.n, .n_sources = meta->n_sources};
+  struct learner l = {.train = train,
+                      .n_events = meta->events.n,
+                      .n_sources = meta->n_sources ? meta->n_sources : 1};
   *ret = (struct tt_clock){0};
   l.counts = tt_calloc(l.n_events, sizeof *l.counts);
   l.bins = tt_alloc(l.n_sources * MAX_BINS, sizeof *l.bins);
