@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Gathers OUT/TRACE/GENERATOR-SEED/report.json (experiments/traces.sh) into one CSV on stdout:
-a row a run. Fractions are fractions, times seconds, memory bytes. Where a run's arms were trained
-again (OUT/TRACE/GENERATOR-SEED.arms), those count."""
+a row a run. Fractions are fractions, times seconds, memory bytes. Arms that were trained
+again (OUT/TRACE/GENERATOR-SEED.arms) count for those of the run."""
 import csv
 import json
 import pathlib
@@ -14,6 +14,8 @@ for path in sorted(out.glob("*/*-*[0-9]/report.json")):
     again = path.parent.with_name(path.parent.name + ".arms") / "report.json"
     evaluation = json.loads(again.read_text()) if again.exists() else report
     utility = evaluation["utility"]
+    arms = {arm["name"]: arm for source in (report, evaluation)
+            for arm in source["utility"]["arms"] if not arm["equal_steps"]}
     row = {"trace": path.parent.parent.name, "generator": path.parent.name.rsplit("-", 1)[0],
            "seed": report["seed"], "events": report["trace"]["events"],
            "event_types": report["trace"]["event_types"], "steps": report["generator"]["steps"]}
@@ -24,12 +26,9 @@ for path in sorted(out.glob("*/*-*[0-9]/report.json")):
             row[f"{prefix}_{name}"] = distance[name]
     row["twin_events"] = report["repair"]["events"]
     row["edit_rate"] = report["repair"]["edit_rate"]
-    for arm in utility["arms"]:
-        if not arm["equal_steps"]:
-            for name in ("macro_f1", "weighted_f1", "accuracy"):
-                row[f"{arm['name'].lower()}_{name}"] = arm[name]
-            for name in ("steps", "best_step", "val_loss"):
-                row[f"{arm['name'].lower()}_{name}"] = arm[name]
+    for arm in arms.values():
+        for name in ("macro_f1", "weighted_f1", "accuracy", "steps", "best_step", "val_loss"):
+            row[f"{arm['name'].lower()}_{name}"] = arm[name]
     row["arm_events"] = utility["arms"][0]["real_events"]
     for name in ("macro_f1", "accuracy"):
         row[f"best_counting_{name}"] = max(b[name] for b in utility["baselines"])

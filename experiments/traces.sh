@@ -8,9 +8,9 @@
 # on where it was. Environment: GENERATORS (default "markov ddpm"; NAME=GENERATOR,OPTION,... is one with
 # options under a name of its own: markov3=markov,--context,3), TRACETWIN (the command), JOBS (runs at a
 # time, default 1; each then has its share of the CPUs, and two single-threaded runs get more done than
-# one of two threads), ARMS=tstr (COMBINED is left out) or ARMS=again (after the predictor has changed,
-# or for COMBINED where it was left out: all arms of the runs that are there are trained again, into
-# OUT/TRACE/GENERATOR-SEED.arms).
+# one of two threads), ARMS=tstr (COMBINED is left out), ARMS=again (after the predictor has changed: all
+# arms of the runs that are there are trained again, into OUT/TRACE/GENERATOR-SEED.arms) or
+# ARMS=again,combined (only that one, where it was left out).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -30,6 +30,7 @@ train_arms_again() { # TRACE GENERATOR SEED
   for report in "$out/$name"/*-"$3".arms/report.json; do
     [ ! -e "$report" ] || trtr=(--trtr "$report")
   done
+  [ "$ARMS" = again ] || trtr+=(--arms "${ARMS#again,}")
   echo "$name $2 seed $3: arms" >&2
   "$tracetwin" evaluate --train "$run/split/train" --val "$run/split/val" --test "$run/split/test" \
     --synthetic "$run/twin" -o "$run.arms" --converged --seed "$3" --threads "$threads" "${trtr[@]}" -q \
@@ -57,7 +58,7 @@ one_run() { # TRACE GENERATOR SEED
 }
 export -f one_run train_arms_again
 job=one_run
-[ "${ARMS:-}" != again ] || job=train_arms_again
+[[ "${ARMS:-}" != again* ]] || job=train_arms_again
 
 for seed in "$@"; do
   for generator in ${GENERATORS:-markov ddpm}; do
