@@ -85,6 +85,8 @@ static void what_calls_had(void **state) {
   assert_true(tt_system_call_had(system, TT_MARKOV_CALL_UNKNOWN, END_WRITE));
   for (uint16_t event = FIRST; event <= LAST; event++) /* no entry, no exit */
     assert_true(tt_system_call_had(system, TT_MARKOV_NO_CALL, event));
+  assert_true(tt_system_comm_had(system, 0, READ)); /* all went by this name */
+  assert_true(tt_system_comm_had(system, TT_COMM_NONE, READ));
   tt_generator_free(generator);
 }
 

@@ -6,7 +6,8 @@
  * Remasking (after Wang et al. 2025, ReMDM: what turns out wrong is masked again and drawn anew):
  * what other CPUs do meanwhile isn't known when a block is drawn. Where its next event would come
  * right after one of another CPU that it never followed in the merged trace, the rest of the block
- * is masked again and drawn anew, beginning with an event that did. */
+ * is masked again and drawn anew, beginning with an event that did; and where the thread has got
+ * another name than when the block was drawn, under which threads never had that event. */
 #include <math.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ struct unit { /* a stream's block; its arrays are parts of all streams' */
   float *context;                 /* [width] h before the block */
   float *state;                   /* [width] after the last event */
   float *decoded;                 /* [block, width] of the whole block */
-  const bool *first; /* [n_events] what the next block is to begin with; NULL: anything */
+  bool *begins;                   /* [n_events] what the next block is to begin with */
+  bool anyhow;                    /* with anything */
   struct tt_masked_block_scratch *scratch;
 };
 
@@ -36,6 +38,7 @@ struct sampler {
   struct tt_transformer_rings rings, near; /* of the encoder; of what ret and dt are told */
   struct unit *units;                      /* [slots] */
   size_t n_units;
+  bool *begins;
   int32_t *ids;
   float *contexts, *states, *decoded;
   struct unit **due, **open; /* [slots] whose blocks are to be drawn; that aren't all revealed */
@@ -113,7 +116,7 @@ static struct tt_masked_block_site site_of(const struct sampler *sampler, const 
                                        .thread = unit->row.thread,
                                        .call = unit->row.call,
                                        .cpu = unit->row.cpu,
-                                       .first = unit->first,
+                                       .first = unit->anyhow ? NULL : unit->begins,
                                        .boost = sampler->replicas->boost};
 }
 
@@ -182,7 +185,7 @@ static void draw_blocks(struct sampler *sampler) {
     if (tt_decoder_open(unit->row.replica->decoder, unit->row.cpu)) /* the thread isn't known yet */
       unit->n = 1;
     unit->at = 0;
-    unit->first = NULL;
+    unit->anyhow = true;
     tt_convert_to_f32(unit->decoded,
                       (const char *)decoded->data + i * each * tt_dtype_size(decoded->dtype),
                       decoded->dtype, each);
@@ -223,7 +226,7 @@ static void restart(void *user) {
   for (size_t i = 0; i < sampler->n_units; i++) {
     struct unit *unit = &sampler->units[i];
     unit->n = unit->at = unit->seen = unit->tries = 0;
-    unit->first = NULL;
+    unit->anyhow = true;
   }
 }
 
@@ -255,6 +258,19 @@ static struct unit *choose(struct sampler *sampler, struct tt_replica *replica, 
   return unit_of(sampler, &(struct tt_replica_row){.replica = replica, .cpu = (uint16_t)*ret_cpu});
 }
 
+/* The rest of the unit's block is masked again: to begin with what may come next in the merged
+ * trace, and what a thread of this name had. */
+static void mask_again(const struct sampler *sampler, struct unit *unit, const bool *follows) {
+  const struct tt_system *system = &sampler->masked->system;
+  for (size_t e = 0; e < system->base.events.n; e++)
+    unit->begins[e] =
+        (!follows || follows[e]) && tt_system_comm_had(system, unit->row.comm, (uint16_t)e);
+  unit->anyhow = false;
+  unit->n = unit->at;
+  unit->tries++;
+  tt_replica_stream(&unit->row)->ts = unit->before;
+}
+
 /* The replica's next event happens, or is to be drawn anew; row i of the batch is its stream. Where
  * drawing anew doesn't help, another CPU's event that may come now does, however late it is. */
 static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i) {
@@ -262,17 +278,16 @@ static void happen(struct sampler *sampler, struct tt_replica *replica, size_t i
   size_t cpu;
   struct unit *unit = choose(sampler, replica, TT_REPLICA_WAIT, &cpu);
   const bool *follows = tt_replica_successors(s, replica);
-  if (follows && !follows[replica->streams[cpu].pending.event]) {
-    if (unit->tries < sampler->masked->remask) {
-      unit->tries++;
-      unit->first = follows;
-      unit->n = unit->at; /* the rest is masked again */
-      replica->streams[cpu].ts = unit->before;
-      s->rows[i] = unit->row;
-      return;
-    }
-    unit = choose(sampler, replica, INT64_MAX, &cpu);
+  const uint16_t event = replica->streams[cpu].pending.event;
+  const bool in_order = !follows || follows[event];
+  if (unit->tries < sampler->masked->remask &&
+      (!in_order || !tt_system_comm_had(s->system, unit->row.comm, event))) {
+    mask_again(sampler, unit, follows);
+    s->rows[i] = unit->row;
+    return;
   }
+  if (!in_order)
+    unit = choose(sampler, replica, INT64_MAX, &cpu);
   tt_replica_advance(s, replica, cpu, i, &replica->events[replica->made++]);
   note(sampler, i);
   unit->at++;
@@ -314,17 +329,20 @@ static enum tt_status make_units(struct sampler *sampler) {
   const size_t n = sampler->replicas->n_replicas * sampler->replicas->n_cpus;
   const size_t block = masked->block, d = masked->network.width;
   sampler->units = tt_calloc(n, sizeof *sampler->units);
+  sampler->begins = tt_calloc(n * masked->system.base.events.n, sizeof *sampler->begins);
   sampler->ids = tt_calloc(n * block * TT_SYSTEM_INPUTS, sizeof *sampler->ids);
   sampler->contexts = tt_calloc(n * d, sizeof *sampler->contexts);
   sampler->states = tt_calloc(n * d, sizeof *sampler->states);
   sampler->decoded = tt_calloc(n * block * d, sizeof *sampler->decoded);
   sampler->due = tt_alloc(n, sizeof *sampler->due);
   sampler->open = tt_alloc(n, sizeof *sampler->open);
-  if (!sampler->units || !sampler->ids || !sampler->contexts || !sampler->states ||
-      !sampler->decoded || !sampler->due || !sampler->open)
+  if (!sampler->units || !sampler->begins || !sampler->ids || !sampler->contexts ||
+      !sampler->states || !sampler->decoded || !sampler->due || !sampler->open)
     return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
   for (sampler->n_units = 0; sampler->n_units < n; sampler->n_units++) {
     struct unit *unit = &sampler->units[sampler->n_units];
+    unit->begins = sampler->begins + sampler->n_units * masked->system.base.events.n;
+    unit->anyhow = true;
     unit->ids = sampler->ids + sampler->n_units * block * TT_SYSTEM_INPUTS;
     unit->context = sampler->contexts + sampler->n_units * d;
     unit->state = sampler->states + sampler->n_units * d;
@@ -348,6 +366,7 @@ static void close_team(void *user) {
   tt_transformer_rings_release(&sampler->rings);
   tt_transformer_rings_release(&sampler->near);
   tt_free(sampler->units);
+  tt_free(sampler->begins);
   tt_free(sampler->ids);
   tt_free(sampler->contexts);
   tt_free(sampler->states);

@@ -108,6 +108,8 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
   if (status == TT_OK)
     status = add_seen(writer, "in_call", system->in_call, (events + 1) * events, &buffers[5]);
   if (status == TT_OK)
+    status = tt_count_file_add_tally(writer, "named", &system->named);
+  if (status == TT_OK)
     status = tt_count_file_add(writer, "seen", "soonest", system->soonest, events);
   if (status == TT_OK)
     status = tt_count_file_add(writer, "seen", "latest", system->latest, events);
@@ -289,6 +291,8 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
     status = load_seen(file, "follows", events * events, false, &system->follows);
   if (status == TT_OK)
     status = load_seen(file, "in_call", (events + 1) * events, false, &system->in_call);
+  if (status == TT_OK)
+    status = tt_count_file_get_tally(file, "named", &system->named);
   if (status == TT_OK)
     status = load_times(system, file, "soonest", &system->soonest);
   if (status == TT_OK)

@@ -19,6 +19,7 @@ static void release_counts(struct tt_system *system) {
   tt_free(system->on_cpu);
   tt_free(system->follows);
   tt_free(system->in_call);
+  tt_tally_release(&system->named);
   tt_free(system->soonest);
   tt_free(system->latest);
   tt_clock_release(&system->clock);

@@ -69,6 +69,13 @@ struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint
   return row_of(&markov->threads, (struct tt_ngram_context){.symbols = {thread}}, 1);
 }
 
+bool tt_system_comm_had(const struct tt_system *system, uint32_t comm, uint16_t event) {
+  if (comm == TT_COMM_NONE)
+    return true;
+  const struct tt_tally_row row = tt_tally_find(&system->named, comm);
+  return row.n == 0 || tt_tally_count(&row, event) > 0;
+}
+
 struct tt_tally_row tt_system_event_rets(const struct tt_system *system, uint16_t event) {
   return row_of(&system->rets, ret_context(event, 0, 0), 1);
 }
@@ -148,9 +155,11 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
     uint16_t cpu = columns->cpu[i], event = columns->event[i];
     system->on_cpu[cpu * system->base.events.n + event] = true;
     count_call(system, columns, i, calls);
+    if (columns->comm[i] != TT_COMM_NONE)
+      status = tt_tally_add(&system->named, columns->comm[i], event);
     bool follows = last[cpu].begun && !tt_dataset_gap_between(train, last[cpu].row, i);
     uint16_t previous = follows ? columns->event[last[cpu].row] : TT_MARKOV_NO_EVENT;
-    if (cast->events[event].n_rets > 0) {
+    if (cast->events[event].n_rets > 0 && status == TT_OK) {
       const struct tt_ngram_context context = ret_context(event, columns->comm[i], previous);
       status = tt_ngram_add(&system->rets, &context, tt_encode_ret(encoder, columns->ret[i]));
     }
@@ -181,6 +190,8 @@ enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset
     status = tt_ngram_add(&system->rets, &nothing, tt_vocabulary_ret_none(system->vocabulary));
   if (status == TT_OK && system->delays.counts.n_slots == 0)
     status = tt_ngram_add(&system->delays, &nothing, 0);
+  if (status == TT_OK)
+    status = tt_tally_finish(&system->named);
   if (status == TT_OK)
     status = tt_ngram_finish(&system->rets);
   if (status == TT_OK)

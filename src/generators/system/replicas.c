@@ -37,7 +37,8 @@ bool tt_place_had(const void *what, int64_t event) {
 bool tt_place_and_thread_had(const void *what, int64_t event) {
   const struct tt_place *place = what;
   return tt_place_had(what, event) &&
-         (place->thread.n == 0 || tt_tally_count(&place->thread, event));
+         (place->thread.n == 0 || tt_tally_count(&place->thread, event)) &&
+         tt_system_comm_had(place->system, place->comm, (uint16_t)event);
 }
 
 bool tt_place_thread_and_call_had(const void *what, int64_t event) {
@@ -67,7 +68,7 @@ uint16_t tt_replica_draw_event(const struct tt_replicas *s, const struct tt_repl
   struct tt_scale scale = tt_scale_of(logits, prior, system->n_events);
   scale.boost = s->boost;
   const struct tt_place place = {system, tt_system_thread_events(system, row->thread), row->cpu,
-                                 row->call};
+                                 row->comm, row->call};
   const struct tt_tally_row from = tt_system_candidates(system, previous_of(stream));
   static tt_allow_fn *const rules[] = {tt_place_thread_and_call_had, tt_place_and_thread_had,
                                        tt_place_had, NULL};

@@ -134,10 +134,10 @@ struct tt_place { /* where an event is to happen */
   const struct tt_system *system;
   struct tt_tally_row thread; /* of tt_system_thread_events; empty: whatever */
   uint16_t cpu;
-  uint32_t call; /* that the thread is in */
+  uint32_t comm, call; /* that the thread goes by, and is in */
 };
 bool tt_place_had(const void *place, int64_t event);                 /* its CPU */
-bool tt_place_and_thread_had(const void *place, int64_t event);      /* and its thread */
+bool tt_place_and_thread_had(const void *place, int64_t event);      /* and its thread, comm */
 bool tt_place_thread_and_call_had(const void *place, int64_t event); /* and tt_system_call_had */
 /* What may follow `previous` (TT_MARKOV_NO_EVENT: nothing happened yet), whatever its place: what
  * ever did, or anything where nothing did. */

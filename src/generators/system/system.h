@@ -62,6 +62,7 @@ struct tt_system {
   bool *on_cpu;  /* [cpu_limit, n_events] seen there */
   bool *follows; /* [n_events, n_events] the second was seen right after the first, on any CPUs */
   bool *in_call; /* [n_events + 1, n_events] a thread in the call (last: in none) had the event */
+  struct tt_tally named;     /* events of threads that went by a comm */
   int64_t *soonest, *latest; /* [n_events] ns that it came after the merged trace's event before */
   size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
   size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
@@ -70,8 +71,8 @@ struct tt_system {
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
   /* [tt_generator_workloads of base] a system for each label, which owns what is counted (prior,
-   * rets, delays, on_cpu, follows, in_call, soonest, latest, clock, starts) and borrows the rest;
-   * then this one has nothing of that. None: this is the only one. */
+   * rets, delays, on_cpu, follows, in_call, named, soonest, latest, clock, starts) and borrows the
+   * rest; then this one has nothing of that. None: this is the only one. */
   struct tt_system *workloads;
   size_t n_workloads;
   size_t label; /* of base.labels, that this is the system of; 0 where there is only one */
@@ -101,8 +102,8 @@ void tt_system_ret_prior(const struct tt_system *system, uint16_t event, uint32_
                          uint16_t previous, uint32_t leave_out, float *out);
 void tt_system_delay_prior(const struct tt_system *system, uint16_t event, uint16_t previous,
                            uint16_t cpu, uint32_t leave_out, float *out);
-/* Counts rets, delays, on_cpu, follows, in_call, soonest, latest and clock from the rows of one
- * label (NULL: all). */
+/* Counts rets, delays, on_cpu, follows, in_call, named, soonest, latest and clock from the rows of
+ * one label (NULL: all). */
 enum tt_status tt_system_count(struct tt_system *system, const struct tt_dataset *train,
                                const char *label);
 /* What was ever seen; rows hold the classes (tt_tally_row.values). */
@@ -113,6 +114,8 @@ struct tt_tally_row tt_system_label_successors(const struct tt_generator *genera
 /* Whether a thread in `call` may begin or end a system call with `event`: as one ever did. True of
  * all other events, and where the call isn't known. */
 bool tt_system_call_had(const struct tt_system *system, uint32_t call, uint16_t event);
+/* Whether a thread of that name (TT_COMM_NONE: not known) ever had the event. */
+bool tt_system_comm_had(const struct tt_system *system, uint32_t comm, uint16_t event);
 struct tt_tally_row tt_system_thread_events(const struct tt_system *system, uint32_t thread);
 struct tt_tally_row tt_system_event_rets(const struct tt_system *system, uint16_t event);
 struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint16_t event,
