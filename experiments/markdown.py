@@ -60,6 +60,45 @@ def table(title, cells, means=False):
               " | ".join(cell.text(of_traces) for cell in cells), "|")
 
 
+def summary():
+    """Of each generator over the traces that it was run on, what issue and poster ask for."""
+    def mean(name, of_both):
+        values = [run[name] for run in of_both if isinstance(run.get(name, ""), float)]
+        return statistics.fmean(values) if values else None
+
+    def share(of_both):
+        return mean("tstr_macro_f1", of_both) / mean("trtr_macro_f1", of_both)
+
+    rivals = {trace: share(of_both) for (trace, name), of_both in seeds.items() if name == "markov"}
+    print("\n**Over traces**\n")
+    print("| generator | traces | TSTR / TRTR: mean, least | above `markov` | COMBINED − TRTR: mean"
+          " (traces) | largest raw D_trans, D_time, D_cpu, D_attr, % | dt, thread, comm, ret,"
+          " latency: at most 2 × real | calls that end: mean, least | 16-grams in train: at most"
+          " real's | events/s made |")
+    print("|", " | ".join("---" for _ in range(10)), "|")
+    for name in sorted({name for _, name in seeds}):
+        of = {trace: of_both for (trace, other), of_both in seeds.items() if other == name}
+        shares = {trace: share(of_both) for trace, of_both in of.items()}
+        gains = [mean("combined_macro_f1", b) - mean("trtr_macro_f1", b) for b in of.values()
+                 if mean("combined_macro_f1", b) is not None]
+        above = sum(shares[trace] > rivals[trace] for trace in shares if trace in rivals)
+        raw = ", ".join(f"{100 * max(mean(f'before_{d}', b) for b in of.values()):.3f}"
+                        for d in ("d_trans", "d_time", "d_cpu", "d_attr"))
+        near = ", ".join(str(sum(mean(f"twin_{f}_jsd", b) <= 2 * mean(f"floor_{f}_jsd", b)
+                                 for b in of.values() if mean(f"twin_{f}_jsd", b) is not None))
+                         for f in ("dt", "tid", "comm", "ret", "latency"))
+        pairing = [v for v in (mean("twin_pairing", b) for b in of.values()) if v is not None]
+        ends = f"{statistics.fmean(pairing):.3f}, {min(pairing):.3f}" if pairing else "–"
+        kept = sum(mean("twin_memorised", b) <= mean("floor_memorised", b) for b in of.values())
+        rate = statistics.fmean(mean("generate_events_per_second", b) for b in of.values())
+        print(f"| {name} | {len(of)} | {statistics.fmean(shares.values()):.2f},"
+              f" {min(shares.values()):.2f} | {'–' if name == 'markov' else above} |",
+              f"{statistics.fmean(gains):+.3f} ({len(gains)})" if gains else "–",
+              f"| {raw} | {near} | {ends} | {kept} |"
+              f" {rate:,.0f} |")
+
+
+summary()
 table("Constraints violated, %: held-out real / twin before repair / after",
       [Cell("events, types", "{}, {}", (get("events"), ",.0f"), (get("event_types"), ".0f"))] +
       [Cell(label, "{} / {} / {}", *((get(f"{when}_{name}", 100), ".2f")
