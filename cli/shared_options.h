@@ -24,7 +24,7 @@
 /* How a generator is trained; `settings` is a string_list. */
 #define MODEL_OPTIONS(job, settings)                                                               \
   OPTION(STRING, 0, "generator", "NAME",                                                           \
-         "ar (default), masked, ddpm, markov, rules, seqgan, maligan", &(job).generator),          \
+         "masked (default), ar, ddpm, markov, rules, seqgan, maligan", &(job).generator),          \
       OPTION(STRING, 0, "backbone", "NAME", "ddpm: transformer (default) or unet",                 \
              &(job).backbone),                                                                     \
       OPTION(COUNT, 0, "context", "L",                                                             \

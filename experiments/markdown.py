@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The tables of docs/results from a CSV of experiments/table.py: markdown.py FILE.csv
+"""The tables of docs/results from CSVs of experiments/table.py: markdown.py FILE.csv...
 
 A row for each trace and generator: the mean over its seeds, ± their standard deviation where there
 are several; then each generator's mean over its traces."""
@@ -8,9 +8,11 @@ import itertools
 import statistics
 import sys
 
-with open(sys.argv[1], newline="") as file:
-    runs = [{k: float(v) if k not in ("trace", "generator") and v else v for k, v in row.items()}
-            for row in csv.DictReader(file)]
+runs = []
+for path in sys.argv[1:]:
+    with open(path, newline="") as file:
+        runs += [{k: float(v) if k not in ("trace", "generator") and v else v
+                  for k, v in row.items()} for row in csv.DictReader(file)]
 seeds = {key: list(group) for key, group in itertools.groupby(
     sorted(runs, key=lambda run: (run["trace"], run["generator"])),
     key=lambda run: (run["trace"], run["generator"]))}
@@ -38,11 +40,11 @@ def get(name, factor=1):
 
 
 def quotient(a, b):
-    return lambda run: run[a] / run[b] if "" not in (run[a], run[b]) else None
+    return lambda run: run[a] / run[b] if "" not in (run.get(a, ""), run[b]) else None
 
 
 def difference(a, b):
-    return lambda run: run[a] - run[b] if "" not in (run[a], run[b]) else None
+    return lambda run: run[a] - run[b] if "" not in (run.get(a, ""), run[b]) else None
 
 
 def table(title, cells, means=False):

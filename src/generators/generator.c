@@ -21,8 +21,8 @@
 /* One line per generator; the first is the default. */
 /* clang-format off */
 static const struct tt_generator_ops *const generators[] = {
-    &tt_ar_ops,
     &tt_masked_ops,
+    &tt_ar_ops,
     &tt_ddpm_ops,
     &tt_markov_ops,
     &tt_rules_ops,
