@@ -268,8 +268,9 @@ enum tt_status tt_clock_load(const struct tt_model_file *file, size_t n_events,
   if (status != TT_OK)
     return status;
   const size_t n = ticks.n / NUMBERS;
-  bool known = ticks.n % NUMBERS == 1 && (ticks.values[0] == 0 ? n == 0 : false);
-  for (size_t i = 0; ticks.n % NUMBERS == 1 && i < sizeof RATES / sizeof *RATES; i++)
+  const bool whole = ticks.n % NUMBERS == 1;
+  bool known = whole && ticks.values[0] == 0 && n == 0; /* nothing ticks */
+  for (size_t i = 0; whole && i < sizeof RATES / sizeof *RATES; i++)
     known |= ticks.values[0] == RATES[i];
   if (!known)
     return tt_fail(TT_BAD_INPUT, "%s: clock.ticks: not a clock", tt_model_path(file));

@@ -131,7 +131,6 @@ static double cost_of(const struct tt_seams *s, size_t end, const struct tt_even
  */
 static bool find(struct tt_seams *s, const struct tt_event *events, size_t n, size_t *ret_end,
                  size_t *ret_begin) {
-  const struct tt_cast *cast = cast_of(s);
   const size_t cpus = s->system->base.cpu_limit, n_needy = look_at(s, events, n);
   uint32_t calls[TT_SEAM_REACH];
   double best = INFINITY;
@@ -142,10 +141,9 @@ static bool find(struct tt_seams *s, const struct tt_event *events, size_t n, si
   for (size_t end = 1; end <= s->n_tail; end++) {
     const struct tt_event *event = &s->tail[end - 1];
     const uint32_t thread = thread_of(s, event);
-    const uint8_t role = cast->events[event->event].role;
-    if (thread != TT_THREAD_ANY && s->place[thread] >= 0 &&
-        (role == TT_ROLE_ENTRY || role == TT_ROLE_EXIT))
-      calls[s->place[thread]] = role == TT_ROLE_ENTRY ? event->event : TT_MARKOV_NO_CALL;
+    if (thread != TT_THREAD_ANY && s->place[thread] >= 0)
+      tt_markov_follow_call(tt_system_markov(s->system), calls, (uint32_t)s->place[thread],
+                            event->event);
     s->there[event->cpu] = *event;
     s->some[event->cpu] = true;
     /* something must be gained */
