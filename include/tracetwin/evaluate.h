@@ -46,8 +46,8 @@ struct tt_evaluate_options {
   uint64_t steps; /* of the equal-steps arms; 0: as many as TRTR took to converge */
   bool converged; /* no equal-steps arms */
   uint64_t seed;
-  const char
-      *arms; /* those to train beside TRTR, separated by commas: tstr, combined; NULL: both */
+  /* Those beside TRTR, separated by commas: tstr, combined; trtr: it alone. NULL: all. */
+  const char *arms;
   const char *trtr; /* an earlier report of the same real data, events and seed: its TRTR arm is
                        taken instead of training it again; or NULL */
   unsigned threads;

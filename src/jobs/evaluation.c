@@ -49,7 +49,7 @@ struct arm_kind {
   bool real, synthetic;
 };
 static const struct arm_kind ARMS[] = {
-    {TT_ARM_TRTR, NULL, "TRTR", "real", true, false},
+    {TT_ARM_TRTR, "trtr", "TRTR", "real", true, false},
     {TT_ARM_TSTR, "tstr", "TSTR", "twin", false, true},
     {TT_ARM_COMBINED, "combined", "COMBINED", "half real, half twin", true, true},
 };
@@ -62,11 +62,11 @@ enum tt_status tt_jobs_parse_arms(const char *list, unsigned *ret) {
   unsigned set = list ? TT_ARM_TRTR : TT_ARM_TRTR | TT_ARM_TSTR | TT_ARM_COMBINED;
   for (const char *p = list; p;) {
     const size_t n = strcspn(p, ",");
-    size_t k = 1;
+    size_t k = 0;
     while (k < N_ARMS && (strlen(ARMS[k].option) != n || memcmp(p, ARMS[k].option, n) != 0))
       k++;
     if (k == N_ARMS)
-      return tt_fail(TT_USAGE, "no arm \"%.*s\": tstr, combined", (int)n, p);
+      return tt_fail(TT_USAGE, "no arm \"%.*s\": trtr, tstr, combined", (int)n, p);
     set |= ARMS[k].arm;
     p = p[n] ? p + n + 1 : NULL;
   }

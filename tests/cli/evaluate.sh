@@ -44,7 +44,10 @@ expect_exit 0 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test
 expect_json utility.arms.0.name=TRTR utility.arms.1.name=COMBINED utility.tstr_share=null
 [ "$(grep -c '"equal_steps"' one/report.json)" = 2 ] || fail "--arms combined has other arms"
 expect_exit 2 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o bad --arms tstr,trts
-expect_stderr 'no arm "trts": tstr, combined'
+expect_stderr 'no arm "trts": trtr, tstr, combined'
+expect_exit 0 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o alone --converged --arms trtr --trtr report/report.json --json
+[ "$(grep -c '"equal_steps"' alone/report.json)" = 1 ] || fail "--arms trtr has other arms"
+rm -r alone
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/test --synthetic other -o bad --trtr report/report.json --seed 2
 expect_stderr "report/report.json can't give the TRTR arm" 'seed 1, not'
 expect_exit 4 "$TRACETWIN" evaluate -q --train s/train --val s/val --test s/val --synthetic other -o bad --trtr report/report.json
