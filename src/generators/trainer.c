@@ -173,8 +173,11 @@ enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *st
     }
   }
   trainer->seconds = tt_seconds() - trainer->begin;
-  tt_optimizer_swap_ema(&trainer->optimizer);
-  return TT_OK;
+  /* what is done with the weights after this can be interrupted too */
+  enum tt_status status = tt_trainer_checkpoint(trainer);
+  if (status == TT_OK)
+    tt_optimizer_swap_ema(&trainer->optimizer);
+  return status;
 }
 
 struct tt_train_result tt_trainer_result(const struct tt_trainer *trainer, size_t events_per_step,

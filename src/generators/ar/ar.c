@@ -39,6 +39,8 @@ static enum tt_status ar_train(const struct tt_train_config *given, struct tt_tr
     status = build(ar);
   if (status == TT_OK)
     status = tt_ar_fit(ar, &config, result);
+  if (status == TT_OK)
+    status = tt_system_fit_rates(&ar->system, &config, &result->seconds);
   if (status != TT_OK) {
     ar_free(&ar->system.base);
     return status;

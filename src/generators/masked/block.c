@@ -253,8 +253,8 @@ const double *tt_masked_block_probabilities(const struct tt_masked *masked,
   tt_masked_block_prior(masked, site, block->tokens, k, UINT32_MAX, scratch->prior);
   struct tt_scale scale =
       tt_scale_of(logits->data + (k - logits->first) * (n + 1), scratch->prior, n);
+  scale.boost = site->boost;
   if (block->order == TT_MASKED_left) {
-    scale.boost = site->boost;
     weigh_successors(masked, site, &scale, scratch, block, k);
     return scratch->probabilities;
   }

@@ -126,6 +126,8 @@ static enum tt_status masked_train(const struct tt_train_config *given,
     status = build(masked);
   if (status == TT_OK)
     status = tt_masked_fit(masked, &config, result);
+  if (status == TT_OK)
+    status = tt_system_fit_rates(&masked->system, &config, &result->seconds);
   if (status != TT_OK) {
     masked_free(&masked->system.base);
     return status;

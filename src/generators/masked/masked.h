@@ -170,7 +170,7 @@ struct tt_masked_block_site { /* where a block begins */
   uint32_t thread, call; /* as tt_system_event_prior */
   uint16_t cpu;
   const bool *first;  /* [n_events] what is to stand first, if anything can; NULL: any */
-  const float *boost; /* [n_events] added to logits, from left to right only; NULL: nothing */
+  const float *boost; /* [n_tokens] added to logits; NULL: nothing */
 };
 
 /* log P(token) at place k, given what `tokens` reveals: [n_tokens], normalised but for the floor

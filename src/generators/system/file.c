@@ -1,6 +1,7 @@
 /* The folder of a model: what the generators with a network have in common. */
 #include "generators/system/system.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -115,6 +116,8 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
     status = tt_count_file_add(writer, "seen", "latest", system->latest, events);
   if (status == TT_OK)
     status = tt_clock_save(&system->clock, writer, &buffers[6]);
+  if (status == TT_OK)
+    status = tt_model_writer_add(writer, "rates", system->rates, &events, 1);
   return status;
 }
 
@@ -254,6 +257,23 @@ static enum tt_status load_times(const struct tt_system *system, const struct tt
   return TT_OK;
 }
 
+static enum tt_status load_rates(struct tt_system *system, const struct tt_model_file *file) {
+  const size_t n = system->base.events.n;
+  const struct tt_model_tensor *rates = tt_model_find(file, "rates");
+  if (!rates || !rates->data || rates->rank != 1 || rates->shape[0] != n)
+    return tt_fail(TT_BAD_INPUT, "%s: no tensor rates of %zu numbers", tt_model_path(file), n);
+  system->rates = tt_alloc(n, sizeof *system->rates);
+  if (!system->rates)
+    return tt_fail(TT_NO_MEMORY, "rates of %zu events", n);
+  for (size_t i = 0; i < n; i++) {
+    system->rates[i] = rates->data[i];
+    if (!(fabsf(system->rates[i]) <= (float)TT_SYSTEM_MOST_RATE))
+      return tt_fail(TT_BAD_INPUT, "%s: rates: %zu is not within %g", tt_model_path(file), i,
+                     TT_SYSTEM_MOST_RATE);
+  }
+  return TT_OK;
+}
+
 static enum tt_status load_starts(struct tt_system *system, const struct tt_model_file *file) {
   struct tt_count_file_column state = {0};
   const size_t each = tt_system_start_size(system);
@@ -299,6 +319,8 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
     status = load_times(system, file, "latest", &system->latest);
   if (status == TT_OK)
     status = tt_clock_load(file, events, &system->clock);
+  if (status == TT_OK)
+    status = load_rates(system, file);
   if (status == TT_OK)
     status = load_starts(system, file);
   return status;

@@ -22,6 +22,7 @@ static void release_counts(struct tt_system *system) {
   tt_tally_release(&system->named);
   tt_free(system->soonest);
   tt_free(system->latest);
+  tt_free(system->rates);
   tt_clock_release(&system->clock);
   for (size_t i = 0; i < system->n_starts; i++)
     tt_system_start_release(&system->starts[i]);

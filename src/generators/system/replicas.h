@@ -52,7 +52,7 @@ struct tt_replicas {              /* a team of replicas */
   size_t n_replicas, n_cpus;
   size_t first; /* of the twin's replicas */
   bool *active; /* [n_cpus] something ever happened there */
-  float *boost; /* [n_events] log of config's; NULL: none */
+  float *boost; /* [n_events + 1] added to logits of events (the last one, a block's end: 0) */
   /* a batch: at most n_replicas * n_cpus rows */
   struct tt_replica_row *rows;
   int32_t *ids, *drawn; /* ids: [rows, TT_SYSTEM_INPUTS] */

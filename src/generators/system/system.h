@@ -6,6 +6,7 @@
  *   state.c     the kernel's state, followed event by event: the same code while training (over
  *               recorded rows) and while sampling
  *   starts.c    real moments that twins start from
+ *   rates.c     what makes events come as often in twins as in the trace
  *   model.c     settings, setting up, the model's folder
  *   heads.h     the end of the networks: what starts from the prior
  *   fit.h       training
@@ -67,6 +68,7 @@ struct tt_system {
   size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
   size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
   size_t width, layers, heads;    /* of the network */
+  float *rates; /* [n_events] added to logits of events: rates.c */
   struct tt_clock clock;
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
@@ -226,6 +228,14 @@ enum tt_status tt_system_keep_starts(struct tt_system *system,
                                      const struct tt_system_source *train);
 void tt_system_start_release(struct tt_system_start *start);
 enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret);
+
+/* ---- how often events come (rates.c) ---- */
+
+#define TT_SYSTEM_MOST_RATE 3.0 /* either way */
+/* Sets the rates of each workload by trial twins, when all else of the model is there; *seconds
+ * grows by what it took. */
+enum tt_status tt_system_fit_rates(struct tt_system *system, const struct tt_train_config *config,
+                                   double *seconds);
 
 /* ---- settings, setting up (model.c) ---- */
 

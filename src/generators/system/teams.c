@@ -18,7 +18,7 @@
 enum {
   MAX_REPLICAS = 64,
   MAX_SLOTS = 512, /* key/value rings: replicas times CPUs */
-  STRETCH = 256,   /* events of each CPU, on average */
+  STRETCH = 128,   /* events of each CPU, on average */
   MIN_STRETCH = 512,
   MAX_STRETCH = 4096,
   ROUND = 16384, /* events that a replica makes before they are put together */
@@ -153,13 +153,14 @@ static void begin_team(const struct tt_replica_ops *ops, struct team *team) {
 
 /* ---- teams ---- */
 
-static enum tt_status take_logs(struct tt_replicas *s) {
+/* What logits of events get: the model's rates, and what is asked for. */
+static enum tt_status add_boosts(struct tt_replicas *s) {
   const size_t n = s->system->base.events.n;
-  s->boost = tt_alloc(n, sizeof *s->boost);
+  s->boost = tt_calloc(n + 1, sizeof *s->boost);
   if (!s->boost)
     return tt_fail(TT_NO_MEMORY, "factors of %zu events", n);
   for (size_t i = 0; i < n; i++)
-    s->boost[i] = logf(s->config->boost[i]);
+    s->boost[i] = s->system->rates[i] + (s->config->boost ? logf(s->config->boost[i]) : 0);
   return TT_OK;
 }
 
@@ -178,7 +179,7 @@ static enum tt_status init_team(const struct teams *teams, size_t first, size_t 
   s->drawn = tt_alloc(slots, sizeof *s->drawn);
   if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn)
     return tt_fail(TT_NO_MEMORY, "%zu replicas of %zu CPUs", n, n_cpus);
-  if (teams->config->boost && take_logs(s) != TT_OK)
+  if (add_boosts(s) != TT_OK)
     return TT_NO_MEMORY;
   for (size_t i = 0; i < n_cpus * system->base.events.n; i++)
     s->active[i / system->base.events.n] |= system->on_cpu[i];
