@@ -202,16 +202,17 @@ static void test_caches(void **state) {
 /* ---- sequences that advance at their own pace give what each would alone ---- */
 static void test_rings(void **state) {
   (void)state;
-  enum { S = 3, L = 40, D = 32, WINDOW = 12, TOGETHER = 5 };
-  for (int variant = 0; variant < 4; variant++) {
-    const bool rotary = variant % 2;
-    const size_t together = variant < 2 ? 1 : TOGETHER;
+  enum { S = 3, L = 40, D = 64, WINDOW = 12, TOGETHER = 5 };
+  for (int variant = 0; variant < 8; variant++) {
+    const bool rotary = variant % 2, half = variant >= 4;
+    const size_t together = variant / 2 % 2 ? TOGETHER : 1;
+    const float near = half ? 0.06f : 1e-4f;
     struct tt_params params;
     tt_params_init(&params);
     struct tt_transformer t;
-    tt_transformer_init(
-        &t, &params, "net",
-        &(struct tt_transformer_config){.d = D, .heads = 2, .layers = 3, .rotary = rotary});
+    tt_transformer_init(&t, &params, "net",
+                        &(struct tt_transformer_config){
+                            .d = D, .heads = rotary ? 2 : 4, .layers = 3, .rotary = rotary});
     assert_int_equal(tt_params_build(&params, 5), TT_OK);
     static float x[S * L * D], want[S * L * D], row[S * TOGETHER * D], got[S * TOGETHER * D];
     struct tt_rng rng;
@@ -219,14 +220,14 @@ static void test_rings(void **state) {
     for (size_t i = 0; i < S * L * D; i++)
       x[i] = (float)tt_rng_normal(&rng);
     struct tt_compute *c;
-    assert_int_equal(tt_compute_create(TT_PRECISION_F32, 1, &c), TT_OK);
+    assert_int_equal(tt_compute_create(half ? TT_PRECISION_BF16 : TT_PRECISION_F32, 1, &c), TT_OK);
     tt_compute_begin(c, false, 0);
     struct tt_attention_spec spec = {
         .batch = S, .length = L, .mask = TT_MASK_WINDOW, .window = WINDOW};
     tt_tensor_read(tt_transformer_forward(c, &t, tt_input(c, x, S * L, D), &spec, NULL, NULL),
                    want);
     struct tt_transformer_rings rings;
-    assert_int_equal(tt_transformer_rings_create(&t, S, WINDOW, together, &rings), TT_OK);
+    assert_int_equal(tt_transformer_rings_create(c, &t, S, WINDOW, together, &rings), TT_OK);
     uint64_t at[S] = {0};
     for (size_t step = 0; at[0] + at[1] + at[2] < S * L; step++) {
       uint32_t slots[S * TOGETHER];
@@ -247,7 +248,7 @@ static void test_rings(void **state) {
                      got);
       for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < D; j++)
-          assert_true(fabsf(got[i * D + j] - want[(slots[i] * L + positions[i]) * D + j]) <= 1e-4f);
+          assert_true(fabsf(got[i * D + j] - want[(slots[i] * L + positions[i]) * D + j]) <= near);
     }
     tt_transformer_rings_release(&rings);
     tt_compute_free(c);

@@ -9,16 +9,20 @@
 enum { MAX_HEAD = 256, MAX_WINDOW = 4096, MAX_TOGETHER = 64, LANES = 16 };
 enum { MAX_PLACES = MAX_WINDOW + MAX_TOGETHER };
 
-enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
-                                  struct tt_kv_rings *ret) {
+enum tt_status tt_kv_rings_create(const struct tt_compute *c, size_t slots, size_t window,
+                                  size_t together, size_t d, struct tt_kv_rings *ret) {
   size_t positions;
   const size_t capacity = window + together - 1, stride = (capacity + LANES - 1) / LANES * LANES;
-  struct tt_kv_rings rings = {
-      .slots = slots, .window = window, .capacity = capacity, .stride = stride, .d = d};
+  struct tt_kv_rings rings = {.dtype = c->dtype,
+                              .slots = slots,
+                              .window = window,
+                              .capacity = capacity,
+                              .stride = stride,
+                              .d = d};
   TT_ASSERT(window > 0 && window <= MAX_WINDOW && together > 0 && together <= MAX_TOGETHER);
   if (!__builtin_mul_overflow(slots, stride, &positions)) {
-    rings.keys = tt_calloc(positions, d * sizeof *rings.keys);
-    rings.values = tt_calloc(positions, d * sizeof *rings.values);
+    rings.keys = tt_calloc(positions, d * tt_dtype_size(rings.dtype));
+    rings.values = tt_calloc(positions, d * tt_dtype_size(rings.dtype));
   }
   if (!rings.keys || !rings.values) {
     tt_kv_rings_release(&rings);
@@ -37,13 +41,13 @@ void tt_kv_rings_release(struct tt_kv_rings *rings) {
 
 /* Keys and values of n neighbouring places. */
 static void copy_places(struct tt_kv_rings *rings, size_t from, size_t to, size_t at, size_t n) {
-  const size_t d = rings->d, stride = rings->stride;
-  const float *keys = rings->keys + from * stride * d + at;
-  float *target = rings->keys + to * stride * d + at;
+  const size_t d = rings->d, stride = rings->stride, size = tt_dtype_size(rings->dtype);
+  char *keys = rings->keys, *values = rings->values;
   for (size_t j = 0; j < d; j++)
-    memcpy(target + j * stride, keys + j * stride, n * sizeof *keys);
-  memcpy(rings->values + (to * stride + at) * d, rings->values + (from * stride + at) * d,
-         n * d * sizeof *rings->values);
+    memcpy(keys + ((to * d + j) * stride + at) * size, keys + ((from * d + j) * stride + at) * size,
+           n * size);
+  memcpy(values + (to * stride + at) * d * size, values + (from * stride + at) * d * size,
+         n * d * size);
 }
 
 void tt_kv_rings_copy(struct tt_kv_rings *rings, size_t from, size_t to, uint64_t first,
@@ -85,27 +89,49 @@ static struct view view_of(uint64_t position, size_t window, size_t capacity) {
                         : (struct view){0, begin, end};
 }
 
-/* LANES places at a time. */
+/* LANES numbers at a time, computed in f32; `half`: they are stored as bf16, the upper half of one.
+ * A constant wherever it is passed, so that nothing asks for it in a loop. */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+typedef uint32_t bits __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));
+typedef uint16_t halves __attribute__((vector_size(LANES * sizeof(uint16_t)), aligned(2)));
+#define INLINE static inline __attribute__((always_inline))
 
-static lanes load(const float *x) {
+INLINE lanes load(const void *x, size_t at, bool half) {
   lanes v;
-  memcpy(&v, x, sizeof v);
+  if (half) {
+    halves upper;
+    memcpy(&upper, (const uint16_t *)x + at, sizeof upper);
+    const bits whole = __builtin_convertvector(upper, bits) << 16;
+    memcpy(&v, &whole, sizeof v);
+  } else {
+    memcpy(&v, (const float *)x + at, sizeof v);
+  }
   return v;
 }
 
-/* out[k] = q . key k for all places, rounded up to LANES; keys: [head, stride]. Sums of every
- * eighth product, then pairs of these: as a vectorised dot product has it. */
-static void score(float *out, const float *q, const float *keys, size_t stride, size_t head,
-                  float scale) {
+INLINE float load_one(const void *x, size_t at, bool half) {
+  float v;
+  if (half) {
+    const uint32_t whole = (uint32_t)((const uint16_t *)x)[at] << 16;
+    memcpy(&v, &whole, sizeof v);
+  } else {
+    v = ((const float *)x)[at];
+  }
+  return v;
+}
+
+/* out[k] = q . key k for all places, rounded up to LANES; keys: [head, stride] from `at` on. Sums
+ * of every eighth product, then pairs of these: as a vectorised dot product has it. */
+INLINE void score(float *out, const float *q, const void *keys, size_t at, size_t stride,
+                  size_t head, float scale, bool half) {
   for (size_t k = 0; k < stride; k += LANES) {
     lanes s[8] = {0};
     size_t j = 0;
     for (; j + 8 <= head; j += 8)
       for (size_t l = 0; l < 8; l++)
-        s[l] += q[j + l] * load(keys + (j + l) * stride + k);
+        s[l] += q[j + l] * load(keys, at + (j + l) * stride + k, half);
     for (; j < head; j++)
-      s[j % 8] += q[j] * load(keys + j * stride + k);
+      s[j % 8] += q[j] * load(keys, at + j * stride + k, half);
     s[0] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     s[0] *= scale;
     memcpy(out + k, &s[0], sizeof s[0]);
@@ -117,14 +143,15 @@ static void exponentials(float *weight, size_t begin, size_t end, float max) {
     weight[k] = tt_exp(weight[k] - max);
 }
 
-/* Adds weight[k] * value k for places [begin, end) to sums of `n` lanes; rows d apart. */
-static void add_values(lanes *sums, size_t n, const float *weight, const float *values,
-                       size_t begin, size_t end, size_t d) {
+/* Adds weight[k] * value k for places [begin, end) to sums of `n` lanes; values: from `at` on, rows
+ * d apart. */
+INLINE void add_values(lanes *sums, size_t n, const float *weight, const void *values, size_t at,
+                       size_t begin, size_t end, size_t d, bool half) {
   if (n == 2) { /* heads of 32 */
     lanes a = sums[0], b = sums[1];
     for (size_t k = begin; k < end; k++) {
-      a += weight[k] * load(values + k * d);
-      b += weight[k] * load(values + k * d + LANES);
+      a += weight[k] * load(values, at + k * d, half);
+      b += weight[k] * load(values, at + k * d + LANES, half);
     }
     sums[0] = a;
     sums[1] = b;
@@ -133,18 +160,22 @@ static void add_values(lanes *sums, size_t n, const float *weight, const float *
   for (size_t i = 0; i < n; i++) {
     lanes a = sums[i];
     for (size_t k = begin; k < end; k++)
-      a += weight[k] * load(values + k * d + i * LANES);
+      a += weight[k] * load(values, at + k * d + i * LANES, half);
     sums[i] = a;
   }
 }
 
-/* One head: out[head] = softmax(q K^T) V over what is seen. keys: [head, stride]; rows of values
- * are d apart. */
-static void attend(float *out, const float *q, const float *keys, const float *values,
-                   const struct view *view, size_t stride, size_t d, size_t head) {
+struct ring { /* of one sequence */
+  const void *keys, *values;
+  size_t stride, d;
+};
+
+/* One head, which begins at column h: out[head] = softmax(q K^T) V over what is seen. */
+INLINE void attend(float *out, const float *q, const struct ring *ring, size_t h, size_t head,
+                   const struct view *view, bool half) {
   float weight[MAX_PLACES], max = -INFINITY, sum = 0;
   const size_t begins[2] = {0, view->begin}, ends[2] = {view->wrapped, view->end};
-  score(weight, q, keys, stride, head, 1 / sqrtf((float)head));
+  score(weight, q, ring->keys, h * ring->stride, ring->stride, head, 1 / sqrtf((float)head), half);
   for (size_t p = 0; p < 2; p++)
     for (size_t k = begins[p]; k < ends[p]; k++)
       max = weight[k] > max ? weight[k] : max;
@@ -157,17 +188,44 @@ static void attend(float *out, const float *q, const float *keys, const float *v
     for (size_t k = begins[p]; k < ends[p]; k++)
       weight[k] /= sum;
   lanes sums[MAX_HEAD / LANES] = {0};
-  const size_t whole = head / LANES;
+  const size_t whole = head / LANES, d = ring->d;
   for (size_t p = 0; p < 2; p++)
-    add_values(sums, whole, weight, values, begins[p], ends[p], d);
+    add_values(sums, whole, weight, ring->values, h, begins[p], ends[p], d, half);
   memcpy(out, sums, whole * sizeof *sums);
   for (size_t j = whole * LANES; j < head; j++) {
     float rest = 0;
     for (size_t p = 0; p < 2; p++)
       for (size_t k = begins[p]; k < ends[p]; k++)
-        rest += weight[k] * values[k * d + j];
+        rest += weight[k] * load_one(ring->values, h + k * d + j, half);
     out[j] = rest;
   }
+}
+
+static void attend_f32(float *out, const float *q, const struct ring *ring, size_t head,
+                       const struct view *view) {
+  for (size_t h = 0; h < ring->d; h += head)
+    attend(out + h, q + h, ring, h, head, view, false);
+}
+
+static void attend_bf16(float *out, const float *q, const struct ring *ring, size_t head,
+                        const struct view *view) {
+  for (size_t h = 0; h < ring->d; h += head)
+    attend(out + h, q + h, ring, h, head, view, true);
+}
+
+/* Puts a row's key and value, [d] each, into place `at` of the ring; `row`: [d] scratch. */
+static void append(void *keys, void *values, const struct tt_kv_rings *rings, size_t at,
+                   const float *key, const float *value, void *row) {
+  const size_t d = rings->d, stride = rings->stride;
+  tt_convert_from_f32((char *)values + at * d * tt_dtype_size(rings->dtype), rings->dtype, value,
+                      d);
+  tt_convert_from_f32(row, rings->dtype, key, d);
+  if (rings->dtype == TT_BF16)
+    for (size_t j = 0; j < d; j++)
+      ((uint16_t *)keys)[j * stride + at] = ((const uint16_t *)row)[j];
+  else
+    for (size_t j = 0; j < d; j++)
+      ((float *)keys)[j * stride + at] = ((const float *)row)[j];
 }
 
 /* The rows of each sequence: group g is rows [first[g], first[g + 1]). */
@@ -198,23 +256,20 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
   for (size_t g = 0; g < groups; g++) {
     const size_t slot = slots[first[g]];
     TT_ASSERT(slot < rings->slots && first[g + 1] - first[g] <= capacity - window + 1);
-    float *keys = rings->keys + slot * stride * d, *values = rings->values + slot * stride * d;
+    const size_t begin = slot * stride * d * tt_dtype_size(rings->dtype);
+    void *keys = (char *)rings->keys + begin, *values = (char *)rings->values + begin;
+    const struct ring ring = {keys, values, stride, d};
     for (size_t i = first[g]; i < first[g + 1]; i++) {
       float *q = rows + i * 4 * d;
       tt_convert_to_f32(q, (const char *)qkv->data + i * 3 * d * size, qkv->dtype, 3 * d);
       if (rotary) /* queries and keys, side by side */
         rotate(q, 2 * d, head, frequencies, positions[i]);
-      const size_t at = (size_t)(positions[i] % capacity);
-      for (size_t j = 0; j < d; j++)
-        keys[j * stride + at] = q[d + j];
-      memcpy(values + at * d, q + 2 * d, d * sizeof *q);
+      append(keys, values, rings, (size_t)(positions[i] % capacity), q + d, q + 2 * d, q + 3 * d);
     }
     for (size_t i = first[g]; i < first[g + 1]; i++) {
-      const float *q = rows + i * 4 * d;
-      float *out = rows + i * 4 * d + 3 * d;
+      float *q = rows + i * 4 * d, *out = q + 3 * d;
       const struct view view = view_of(positions[i], window, capacity);
-      for (size_t h = 0; h < d; h += head)
-        attend(out + h, q + h, keys + h * stride, values + h, &view, stride, d, head);
+      (rings->dtype == TT_BF16 ? attend_bf16 : attend_f32)(out, q, &ring, head, &view);
       tt_convert_from_f32((char *)y->data + i * d * size, qkv->dtype, out, d);
     }
   }

@@ -86,16 +86,17 @@ struct tt_tensor *tt_op_attention_cached(struct tt_compute *c, struct tt_tensor 
                                          struct tt_kv_cache *cache);
 
 /* Keys and values of many sequences that advance by a few positions at a time, each at its own
- * pace: the last positions of each, in a ring. One per layer. f32 whatever the compute dtype. */
+ * pace: the last positions of each, in a ring. One per layer. */
 struct tt_kv_rings {
+  enum tt_dtype dtype; /* that of the compute: reading them bounds the speed */
   size_t slots, window, capacity, d;
   size_t stride; /* the capacity, rounded up for vectors */
-  float *keys;   /* [slots, d, stride] */
-  float *values; /* [slots, stride, d] */
+  void *keys;    /* [slots, d, stride] */
+  void *values;  /* [slots, stride, d] */
 };
 /* together >= 1: the most new positions of one sequence per call below. */
-enum tt_status tt_kv_rings_create(size_t slots, size_t window, size_t together, size_t d,
-                                  struct tt_kv_rings *ret);
+enum tt_status tt_kv_rings_create(const struct tt_compute *c, size_t slots, size_t window,
+                                  size_t together, size_t d, struct tt_kv_rings *ret);
 void tt_kv_rings_release(struct tt_kv_rings *rings);
 /* Positions [first, first + n) of one sequence become those of another. */
 void tt_kv_rings_copy(struct tt_kv_rings *rings, size_t from, size_t to, uint64_t first,

@@ -78,13 +78,14 @@ void tt_transformer_caches_truncate(struct tt_transformer_caches *caches, size_t
       caches->layers[i].length = length;
 }
 
-enum tt_status tt_transformer_rings_create(const struct tt_transformer *t, size_t slots,
+enum tt_status tt_transformer_rings_create(const struct tt_compute *c,
+                                           const struct tt_transformer *t, size_t slots,
                                            size_t window, size_t together,
                                            struct tt_transformer_rings *ret) {
   struct tt_transformer_rings rings = {0};
   for (; rings.n < t->config.layers; rings.n++) {
     enum tt_status status =
-        tt_kv_rings_create(slots, window, together, t->config.d, &rings.layers[rings.n]);
+        tt_kv_rings_create(c, slots, window, together, t->config.d, &rings.layers[rings.n]);
     if (status != TT_OK) {
       tt_transformer_rings_release(&rings);
       return status;

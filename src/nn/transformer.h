@@ -51,7 +51,8 @@ struct tt_transformer_rings { /* one per layer, for sampling sequences at their 
   struct tt_kv_rings layers[TT_MAX_LAYERS];
   size_t n;
 };
-enum tt_status tt_transformer_rings_create(const struct tt_transformer *transformer, size_t slots,
+enum tt_status tt_transformer_rings_create(const struct tt_compute *c,
+                                           const struct tt_transformer *transformer, size_t slots,
                                            size_t window, size_t together,
                                            struct tt_transformer_rings *ret);
 void tt_transformer_rings_release(struct tt_transformer_rings *rings);

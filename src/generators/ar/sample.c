@@ -81,8 +81,9 @@ static enum tt_status open_team(const void *generator, struct tt_replicas *team,
   if (!sampler)
     return tt_fail(TT_NO_MEMORY, "a team of replicas");
   *sampler = (struct sampler){.ar = ar, .replicas = team};
-  return tt_transformer_rings_create(&ar->network.body, team->n_replicas * team->n_cpus,
-                                     ar->network.window, 1, &sampler->rings);
+  return tt_transformer_rings_create(team->compute, &ar->network.body,
+                                     team->n_replicas * team->n_cpus, ar->network.window, 1,
+                                     &sampler->rings);
 }
 
 enum tt_status tt_ar_generate(const struct tt_generator *generator,

@@ -359,11 +359,11 @@ static enum tt_status open_filler(struct tt_filler *f, const struct tt_system_so
   say_nothing(f, classes);
   status = tt_compute_create(TT_PRECISION_AUTO, f->config->seed, &f->compute);
   if (status == TT_OK && f->config->network)
-    status = tt_transformer_rings_create(&f->masked->network.encoder, f->n_slots,
+    status = tt_transformer_rings_create(f->compute, &f->masked->network.encoder, f->n_slots,
                                          f->masked->network.window, TOGETHER, &f->rings);
   if (status == TT_OK && f->config->network)
-    status = tt_transformer_rings_create(&f->masked->network.recent, f->n_slots, TT_MASKED_RECENT,
-                                         TOGETHER, &f->near);
+    status = tt_transformer_rings_create(f->compute, &f->masked->network.recent, f->n_slots,
+                                         TT_MASKED_RECENT, TOGETHER, &f->near);
   return status == TT_OK ? tt_fill_source_open(f->masked, data, f->config->right, &f->source)
                          : status;
 }

@@ -327,6 +327,7 @@ static void step(void *user, size_t n) {
 static enum tt_status make_units(struct sampler *sampler) {
   const struct tt_masked *masked = sampler->masked;
   const size_t n = sampler->replicas->n_replicas * sampler->replicas->n_cpus;
+  const struct tt_compute *c = sampler->replicas->compute;
   const size_t block = masked->block, d = masked->network.width;
   sampler->units = tt_calloc(n, sizeof *sampler->units);
   sampler->begins = tt_calloc(n * masked->system.base.events.n, sizeof *sampler->begins);
@@ -352,9 +353,9 @@ static enum tt_status make_units(struct sampler *sampler) {
       return tt_fail(TT_NO_MEMORY, "blocks of %zu streams", n);
   }
   enum tt_status status = tt_transformer_rings_create(
-      &masked->network.encoder, n, masked->network.window, block, &sampler->rings);
+      c, &masked->network.encoder, n, masked->network.window, block, &sampler->rings);
   if (status == TT_OK)
-    status = tt_transformer_rings_create(&masked->network.recent, n, TT_MASKED_RECENT, 1,
+    status = tt_transformer_rings_create(c, &masked->network.recent, n, TT_MASKED_RECENT, 1,
                                          &sampler->near);
   return status;
 }
