@@ -82,8 +82,8 @@ static void check(const char *name) {
   measure(loaded, saved);
   memset(system->rates, 0, TYPES * sizeof *system->rates);
   measure(generator, without);
-  print_message("%s: seldom %.5f, twin %.5f, without rates %.5f\n", generator->ops->name, real[SELDOM],
-                with[SELDOM], without[SELDOM]);
+  print_message("%s: seldom %.5f, twin %.5f, without rates %.5f\n", generator->ops->name,
+                real[SELDOM], with[SELDOM], without[SELDOM]);
   for (int i = 0; i < TYPES; i++) {
     assert_true(fabs(with[i] - real[i]) < 0.15 * real[i]);
     assert_true(saved[i] == with[i]);

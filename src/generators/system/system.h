@@ -68,7 +68,7 @@ struct tt_system {
   size_t sizes[TT_SYSTEM_INPUTS]; /* ids of each input */
   size_t n_events, n_rets;        /* classes; TT_DELAY_BINS of dt */
   size_t width, layers, heads;    /* of the network */
-  float *rates; /* [n_events] added to logits of events: rates.c */
+  float *rates;                   /* [n_events] added to logits of events: rates.c */
   struct tt_clock clock;
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
