@@ -173,8 +173,7 @@ enum tt_status tt_trainer_run(struct tt_trainer *trainer, tt_trainer_step_fn *st
     }
   }
   trainer->seconds = tt_seconds() - trainer->begin;
-  /* what is done with the weights after this can be interrupted too */
-  enum tt_status status = tt_trainer_checkpoint(trainer);
+  enum tt_status status = trainer->settings.keep_end ? tt_trainer_checkpoint(trainer) : TT_OK;
   if (status == TT_OK)
     tt_optimizer_swap_ema(&trainer->optimizer);
   return status;

@@ -19,6 +19,7 @@ struct tt_trainer_settings {
   bool resume;
   float learning_rate, ema_decay;
   uint64_t warmup, calibration; /* steps */
+  bool keep_end; /* the end is a checkpoint: what follows the training can be interrupted too */
   /* what a checkpoint holds besides the parameters and their optimiser; NULL: nothing */
   enum tt_status (*save)(void *user, struct tt_model_writer *writer);
   enum tt_status (*load)(void *user, const struct tt_model_file *file);

@@ -20,6 +20,7 @@ enum tt_status tt_system_fit_open(struct tt_system *system, struct tt_params *pa
     status = tt_trainer_open(config, params, LEARNING_RATE, &ret->trainer);
   if (status != TT_OK)
     return status;
+  ret->trainer.settings.keep_end = true; /* rates are fitted then */
   const struct tt_part part = {ret->train.streams, ret->train.encoder};
   const struct tt_batches_options options = {.windows = ret->windows,
                                              .length = ret->length + 1,
