@@ -1,13 +1,17 @@
 /* Attention while sampling many sequences that advance at their own pace: one query each. Bound by
  * reading the rings, so rotation, append and attention are one pass over them per row. */
 #include <math.h>
+#include <omp.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #include "base/mem.h"
 #include "compute/kernels.h"
 #include "compute/vector_math.h"
 
-enum { MAX_HEAD = 256, MAX_WINDOW = 4096, MAX_TOGETHER = 64, LANES = 16 };
-enum { MAX_PLACES = MAX_WINDOW + MAX_TOGETHER };
+enum { MAX_HEAD = 256, MAX_WINDOW = 4096, MAX_TOGETHER = 64 };
+enum { LANES = 16, TOGETHER = 8 };
 
 enum tt_status tt_kv_rings_create(const struct tt_compute *c, size_t slots, size_t window,
                                   size_t together, size_t d, struct tt_kv_rings *ret) {
@@ -99,9 +103,14 @@ typedef uint16_t halves __attribute__((vector_size(LANES * sizeof(uint16_t)), al
 INLINE lanes load(const void *x, size_t at, bool half) {
   lanes v;
   if (half) {
+#ifdef __AVX512F__ /* GCC 12 makes two halves of what is below, and puts them together */
+    const __m256i upper = _mm256_loadu_si256((const __m256i *)((const uint16_t *)x + at));
+    const __m512i whole = _mm512_slli_epi32(_mm512_cvtepu16_epi32(upper), 16);
+#else
     halves upper;
     memcpy(&upper, (const uint16_t *)x + at, sizeof upper);
     const bits whole = __builtin_convertvector(upper, bits) << 16;
+#endif
     memcpy(&v, &whole, sizeof v);
   } else {
     memcpy(&v, (const float *)x + at, sizeof v);
@@ -138,79 +147,92 @@ INLINE void score(float *out, const float *q, const void *keys, size_t at, size_
   }
 }
 
-static void exponentials(float *weight, size_t begin, size_t end, float max) {
-  for (size_t k = begin; k < end; k++)
-    weight[k] = tt_exp(weight[k] - max);
-}
-
-/* Adds weight[k] * value k for places [begin, end) to sums of `n` lanes; values: from `at` on, rows
- * d apart. */
-INLINE void add_values(lanes *sums, size_t n, const float *weight, const void *values, size_t at,
-                       size_t begin, size_t end, size_t d, bool half) {
-  if (n == 2) { /* heads of 32 */
-    lanes a = sums[0], b = sums[1];
-    for (size_t k = begin; k < end; k++) {
-      a += weight[k] * load(values, at + k * d, half);
-      b += weight[k] * load(values, at + k * d + LANES, half);
-    }
-    sums[0] = a;
-    sums[1] = b;
-    return;
-  }
-  for (size_t i = 0; i < n; i++) {
-    lanes a = sums[i];
-    for (size_t k = begin; k < end; k++)
-      a += weight[k] * load(values, at + k * d + i * LANES, half);
-    sums[i] = a;
-  }
+/* Weights from scores, [stride], of places that are seen: the same of the ring for every head. What
+ * isn't seen gets none. */
+static void softmax(float *weight, size_t stride, const struct view *view) {
+  float most[LANES], max = -INFINITY, sum = 0;
+  lanes sums = {0};
+  for (size_t k = view->wrapped; k < view->begin; k++)
+    weight[k] = -INFINITY;
+  for (size_t k = view->end; k < stride; k++)
+    weight[k] = -INFINITY;
+  memcpy(most, weight, sizeof most);
+  for (size_t k = LANES; k < stride; k += LANES)
+    for (size_t l = 0; l < LANES; l++)
+      most[l] = weight[k + l] > most[l] ? weight[k + l] : most[l];
+  for (size_t l = 0; l < LANES; l++)
+    max = most[l] > max ? most[l] : max;
+  for (size_t k = 0; k < stride; k++)
+    weight[k] = tt_exp(weight[k] - max); /* of -INFINITY about 1e-38 */
+  for (size_t k = 0; k < stride; k += LANES)
+    sums += load(weight, k, false);
+  for (size_t l = 0; l < LANES; l++)
+    sum += sums[l];
+  for (size_t k = 0; k < stride; k++)
+    weight[k] /= sum;
 }
 
 struct ring { /* of one sequence */
   const void *keys, *values;
-  size_t stride, d;
+  size_t stride, d, head;
 };
 
-/* One head, which begins at column h: out[head] = softmax(q K^T) V over what is seen. */
-INLINE void attend(float *out, const float *q, const struct ring *ring, size_t h, size_t head,
-                   const struct view *view, bool half) {
-  float weight[MAX_PLACES], max = -INFINITY, sum = 0;
+/* out[n * LANES] = columns of the values from `column` on, weighted: those of a head by its row of
+ * weights [heads, stride]. n: a constant wherever it is passed, or the sums are kept in memory. */
+INLINE void weigh_lanes(float *out, const float *weights, const struct ring *ring, size_t column,
+                        size_t n, const struct view *view, bool half) {
   const size_t begins[2] = {0, view->begin}, ends[2] = {view->wrapped, view->end};
-  score(weight, q, ring->keys, h * ring->stride, ring->stride, head, 1 / sqrtf((float)head), half);
+  const float *weight[TOGETHER];
+  lanes sums[TOGETHER] = {0};
+  for (size_t i = 0; i < n; i++)
+    weight[i] = weights + (column + i * LANES) / ring->head * ring->stride;
   for (size_t p = 0; p < 2; p++)
     for (size_t k = begins[p]; k < ends[p]; k++)
-      max = weight[k] > max ? weight[k] : max;
-  for (size_t p = 0; p < 2; p++)
-    exponentials(weight, begins[p], ends[p], max);
+      for (size_t i = 0; i < n; i++)
+        sums[i] += weight[i][k] * load(ring->values, k * ring->d + column + i * LANES, half);
+  memcpy(out, sums, n * sizeof *sums);
+}
+
+static float weigh_one(const float *weight, const struct ring *ring, size_t column,
+                       const struct view *view, bool half) {
+  const size_t begins[2] = {0, view->begin}, ends[2] = {view->wrapped, view->end};
+  float sum = 0;
   for (size_t p = 0; p < 2; p++)
     for (size_t k = begins[p]; k < ends[p]; k++)
-      sum += weight[k];
-  for (size_t p = 0; p < 2; p++)
-    for (size_t k = begins[p]; k < ends[p]; k++)
-      weight[k] /= sum;
-  lanes sums[MAX_HEAD / LANES] = {0};
-  const size_t whole = head / LANES, d = ring->d;
-  for (size_t p = 0; p < 2; p++)
-    add_values(sums, whole, weight, ring->values, h, begins[p], ends[p], d, half);
-  memcpy(out, sums, whole * sizeof *sums);
-  for (size_t j = whole * LANES; j < head; j++) {
-    float rest = 0;
-    for (size_t p = 0; p < 2; p++)
-      for (size_t k = begins[p]; k < ends[p]; k++)
-        rest += weight[k] * load_one(ring->values, h + k * d + j, half);
-    out[j] = rest;
+      sum += weight[k] * load_one(ring->values, k * ring->d + column, half);
+  return sum;
+}
+
+/* out[d] = softmax(q K^T) V over what is seen, head by head. Both are read from end to end, as the
+ * processor foresees it: rings of many sequences are in memory, not in a cache. weights: scratch,
+ * [heads, stride]. */
+INLINE void attend(float *out, const float *q, const struct ring *ring, const struct view *view,
+                   float *weights, bool half) {
+  const size_t d = ring->d, head = ring->head, stride = ring->stride;
+  for (size_t h = 0; h < d; h += head)
+    score(weights + h / head * stride, q + h, ring->keys, h * stride, stride, head,
+          1 / sqrtf((float)head), half);
+  for (size_t h = 0; h < d; h += head)
+    softmax(weights + h / head * stride, stride, view);
+  size_t column = 0;
+  if (head % LANES == 0) {
+    for (; column + TOGETHER * LANES <= d; column += TOGETHER * LANES)
+      weigh_lanes(out + column, weights, ring, column, TOGETHER, view, half);
+    for (; column < d; column += LANES)
+      weigh_lanes(out + column, weights, ring, column, 1, view, half);
   }
+  for (; column < d; column++)
+    out[column] = weigh_one(weights + column / head * stride, ring, column, view, half);
 }
 
-static void attend_f32(float *out, const float *q, const struct ring *ring, size_t head,
-                       const struct view *view) {
-  for (size_t h = 0; h < ring->d; h += head)
-    attend(out + h, q + h, ring, h, head, view, false);
+static void attend_f32(float *out, const float *q, const struct ring *ring, const struct view *view,
+                       float *weights) {
+  attend(out, q, ring, view, weights, false);
 }
 
-static void attend_bf16(float *out, const float *q, const struct ring *ring, size_t head,
-                        const struct view *view) {
-  for (size_t h = 0; h < ring->d; h += head)
-    attend(out + h, q + h, ring, h, head, view, true);
+static void attend_bf16(float *out, const float *q, const struct ring *ring,
+                        const struct view *view, float *weights) {
+  attend(out, q, ring, view, weights, true);
 }
 
 /* Puts a row's key and value, [d] each, into place `at` of the ring; `row`: [d] scratch. */
@@ -248,6 +270,7 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
   struct tt_tensor *y = tt_tensor_new(c, qkv->dtype, n, d);
   float *rows = tt_arena(c, n * 4 * d, sizeof *rows); /* q, k, v, result of each row */
   size_t *first = tt_arena(c, n + 1, sizeof *first);
+  float *scratch = tt_arena(c, (size_t)omp_get_max_threads() * heads * stride, sizeof *scratch);
   const size_t groups = group_rows(slots, n, first);
   double frequencies[MAX_HEAD / 2];
   for (size_t j = 0; j < head / 2; j++)
@@ -258,7 +281,8 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
     TT_ASSERT(slot < rings->slots && first[g + 1] - first[g] <= capacity - window + 1);
     const size_t begin = slot * stride * d * tt_dtype_size(rings->dtype);
     void *keys = (char *)rings->keys + begin, *values = (char *)rings->values + begin;
-    const struct ring ring = {keys, values, stride, d};
+    const struct ring ring = {keys, values, stride, d, head};
+    float *weights = scratch + (size_t)omp_get_thread_num() * heads * stride;
     for (size_t i = first[g]; i < first[g + 1]; i++) {
       float *q = rows + i * 4 * d;
       tt_convert_to_f32(q, (const char *)qkv->data + i * 3 * d * size, qkv->dtype, 3 * d);
@@ -269,7 +293,7 @@ struct tt_tensor *tt_op_attention_rings(struct tt_compute *c, struct tt_tensor *
     for (size_t i = first[g]; i < first[g + 1]; i++) {
       float *q = rows + i * 4 * d, *out = q + 3 * d;
       const struct view view = view_of(positions[i], window, capacity);
-      (rings->dtype == TT_BF16 ? attend_bf16 : attend_f32)(out, q, &ring, head, &view);
+      (rings->dtype == TT_BF16 ? attend_bf16 : attend_f32)(out, q, &ring, &view, weights);
       tt_convert_from_f32((char *)y->data + i * d * size, qkv->dtype, out, d);
     }
   }
