@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/output.h"
+#include "damage_fixture.h"
 #include "generators/ar/ar.h"
 #include "marker_trace.h"
 #include "twin_fixture.h"
@@ -155,15 +155,8 @@ static void same_seed_same_events(void **state) {
 
 static void few_and_many_events(void **state) {
   (void)state;
-  struct tt_train_result result;
   const struct tt_train_config config = config_of(2, SMALL);
-  struct tt_generator *generator = train(&config, &result);
-  static const uint64_t counts[] = {1, 2, 77, 4097};
-  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-    struct twin c = twin_generate(generator, counts[i], 1);
-    tt_free(c.events);
-  }
-  tt_generator_free(generator);
+  marker_check_counts("ar", &config);
 }
 
 static void wrong_settings_are_told(void **state) {
@@ -193,7 +186,7 @@ static void damaged_models_are_told(void **state) {
   struct tt_train_result result;
   const struct tt_train_config config = config_of(1, SMALL);
   struct tt_generator *generator = train(&config, &result);
-  marker_damage(generator);
+  damage_system(generator);
   tt_generator_free(generator);
 }
 

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "compute/optimizer.h"
+#include "damage_fixture.h"
 #include "dataset_fixture.h"
 #include "generators/gan/gan.h"
 #include "generators/gan/reward.h"
@@ -495,21 +495,7 @@ static void damaged_models_are_told(void **state) {
   char *path = tt_format("%s/damaged", fixture_folder);
   static const char *const files[] = {"model.safetensors", "model.json", "attributes/model.json",
                                       "attributes/model.safetensors"};
-  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-    for (int cut = 0; cut < 3; cut++) {
-      assert_int_equal(tt_generator_save(generator, path, true), TT_OK);
-      char *name = tt_format("%s/%s", path, files[i]);
-      FILE *file = fopen(name, "r+b");
-      assert_non_null(file);
-      fseek(file, 0, SEEK_END);
-      long size = ftell(file);
-      assert_int_equal(ftruncate(fileno(file), size * cut / 3), 0);
-      fclose(file);
-      assert_int_equal(tt_generator_load(path, &loaded), TT_BAD_INPUT);
-      assert_true(tt_cause_count() > 0);
-      tt_causes_clear();
-      tt_free(name);
-    }
+  damage_files(generator, files, sizeof files / sizeof *files);
   struct tt_gan *gan = (struct tt_gan *)generator;
   const float bad[] = {NAN, INFINITY, -1e9f};
   for (size_t i = 0; i < 3; i++) {

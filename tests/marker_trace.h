@@ -97,30 +97,6 @@ static inline struct marker_figures marker_measure(const struct twin *c) {
   return (struct marker_figures){legal / pairs, right / told, rets / exits};
 }
 
-/* Every file of a model's folder cut short is told. */
-static inline void marker_damage(const struct tt_generator *generator) {
-  static const char *const files[] = {"model.safetensors", "model.json", "prior/model.json",
-                                      "prior/model.safetensors"};
-  char *path = tt_format("%s/damaged", fixture_folder);
-  struct tt_generator *loaded = NULL;
-  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-    for (int cut = 0; cut < 3; cut++) {
-      assert_int_equal(tt_generator_save(generator, path, true), TT_OK);
-      char *name = tt_format("%s/%s", path, files[i]);
-      FILE *file = fopen(name, "r+b");
-      assert_non_null(file);
-      fseek(file, 0, SEEK_END);
-      long size = ftell(file);
-      assert_int_equal(ftruncate(fileno(file), size * cut / 3), 0);
-      fclose(file);
-      assert_int_equal(tt_generator_load(path, &loaded), TT_BAD_INPUT);
-      assert_true(tt_cause_count() > 0);
-      tt_causes_clear();
-      tt_free(name);
-    }
-  tt_free(path);
-}
-
 static inline struct tt_train_config
 marker_config(uint64_t steps, const struct tt_train_option *options, size_t n_options) {
   return (struct tt_train_config){.train = toy,
@@ -165,6 +141,18 @@ static inline void marker_check_seeds(const char *name, const struct tt_train_co
   tt_generator_free(a);
   tt_generator_free(b);
   tt_generator_free(loaded);
+}
+
+/* Twins of very few events, and of one more than a round number of them. */
+static inline void marker_check_counts(const char *name, const struct tt_train_config *config) {
+  struct tt_train_result result;
+  struct tt_generator *generator = marker_train(name, config, &result);
+  static const uint64_t counts[] = {1, 2, 77, 4097};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    struct twin c = twin_generate(generator, counts[i], 1);
+    tt_free(c.events);
+  }
+  tt_generator_free(generator);
 }
 
 #endif

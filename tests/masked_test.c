@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/output.h"
+#include "damage_fixture.h"
 #include "generators/masked/masked.h"
 #include "generators/system/replicas.h"
 #include "marker_trace.h"
@@ -571,15 +571,8 @@ static void same_seed_same_events(void **state) {
 
 static void few_and_many_events(void **state) {
   (void)state;
-  struct tt_train_result result;
   const struct tt_train_config config = marker_config(2, LEFT, 5);
-  struct tt_generator *generator = marker_train("masked", &config, &result);
-  static const uint64_t counts[] = {1, 2, 77, 4097};
-  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-    struct twin c = twin_generate(generator, counts[i], 1);
-    tt_free(c.events);
-  }
-  tt_generator_free(generator);
+  marker_check_counts("masked", &config);
 }
 
 static void wrong_settings_are_told(void **state) {
@@ -604,7 +597,7 @@ static void damaged_models_are_told(void **state) {
   struct tt_train_result result;
   const struct tt_train_config config = marker_config(1, LEFT, 5);
   struct tt_generator *generator = marker_train("masked", &config, &result), *loaded = NULL;
-  marker_damage(generator);
+  damage_system(generator);
   /* a block that the network wasn't made for */
   struct tt_masked *masked = (struct tt_masked *)generator;
   char *path = tt_format("%s/damaged", fixture_folder);

@@ -97,13 +97,3 @@ real_parts() {
 
 # small_trace: makes the CTF trace small/trace of a quarter of a second of the sample: 9265 events.
 small_trace() { babeltrace2 "$(sample)" --begin=2109.2 --end=2109.45 -o ctf -w "$T/small" >/dev/null; }
-
-# same_for_all_threads MODEL: a twin of enough events for two teams of replicas is the same with one thread and with two.
-same_for_all_threads() {
-  local threads
-  for threads in 1 2; do
-    expect_exit 0 "$TRACETWIN" generate -q "$1" -o "$T/by-$threads" --events 18000 --seed 3 --threads "$threads"
-  done
-  diff -r "$T/by-1/shard-00000" "$T/by-2/shard-00000" || fail "the twin depends on the number of threads"
-  rm -rf "$T/by-1" "$T/by-2"
-}
