@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what nn_test.c repeats, made with PyTorch 2.15 (CPU): python3 make_torch_dump.py FOLDER
+"""Writes what torch_test.c repeats, made with PyTorch 2.15 (CPU): python3 make_torch_dump.py FOLDER
   torch_block.safetensors  one pre-norm Transformer block with a final norm: its parameters, an
                            input, the output, a loss, all gradients, and the parameters after one
                            clipped AdamW step
