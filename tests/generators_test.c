@@ -211,6 +211,16 @@ static void test_wishes(void **state) {
   assert_true(event.ret == 0 || event.ret == 512 || event.ret == 1024); /* always has one */
   assert_int_equal(tt_decoder_inside(decoder, thread, &known), UINT16_MAX);
   assert_true(known);
+  /* it leaves but has one more event; then somebody else comes */
+  assert_int_equal(decode_one(decoder, 2, TOY_SWITCH, -1, TT_COMM_NONE).tid, 104);
+  assert_true(tt_decoder_open(decoder, 2));
+  tt_decoder_stay(decoder, 2);
+  assert_true(tt_decoder_stays(decoder, 2) && !tt_decoder_open(decoder, 2));
+  assert_false(tt_decoder_may_run(decoder, thread, 0));
+  assert_int_equal(decode_one(decoder, 2, TOY_IRQ, 102, TT_COMM_NONE).tid, 104);
+  assert_true(tt_decoder_open(decoder, 2) && !tt_decoder_stays(decoder, 2));
+  assert_true(decode_one(decoder, 2, TOY_ENTRY_READ, 102, TT_COMM_NONE).tid != 104);
+  assert_false(tt_decoder_open(decoder, 2));
   /* the idle thread's bucket is that CPU's idle thread */
   event = decode_one(decoder, 0, TOY_IDLE, 0, TT_COMM_NONE);
   assert_true(event.tid == 0 && event.comm == 7);

@@ -10,6 +10,7 @@
 struct cpu_state {
   uint32_t thread; /* runs here, or ran last where open; TT_THREAD_ANY before the first */
   bool open;       /* the next event chooses */
+  bool stays;      /* the one after the next does */
 };
 
 struct thread_state {
@@ -151,6 +152,15 @@ void tt_decoder_enter(struct tt_decoder *decoder, uint16_t cpu, uint32_t thread)
   decoder->threads[thread].on_cpu = cpu;
 }
 
+void tt_decoder_stay(struct tt_decoder *decoder, uint16_t cpu) {
+  tt_decoder_enter(decoder, cpu, decoder->cpus[cpu].thread);
+  decoder->cpus[cpu].stays = true;
+}
+
+bool tt_decoder_stays(const struct tt_decoder *decoder, uint16_t cpu) {
+  return decoder->cpus[cpu].stays;
+}
+
 uint16_t tt_decoder_inside(const struct tt_decoder *decoder, uint32_t thread, bool *ret_known) {
   *ret_known = decoder->threads[thread].inside_known;
   return decoder->threads[thread].inside;
@@ -270,7 +280,8 @@ static int64_t choose_ret(struct tt_decoder *decoder, const struct tt_sample *sa
 static void follow(struct tt_decoder *decoder, const struct tt_sample *sample, uint32_t running) {
   const struct tt_cast_event *event = &decoder->cast->events[sample->event];
   struct cpu_state *cpu = &decoder->cpus[sample->cpu];
-  cpu->open = event->role == TT_ROLE_SWITCH || !decoder->cast->switches;
+  cpu->open = event->role == TT_ROLE_SWITCH || !decoder->cast->switches || cpu->stays;
+  cpu->stays = false;
   if (running == TT_THREAD_ANY)
     return;
   struct thread_state *thread = &decoder->threads[running];

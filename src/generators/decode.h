@@ -1,7 +1,8 @@
 /* From sampled channel values to concrete events that agree with each other along the trace:
  *
  * - a CPU runs one thread, changed only after an event that switches threads (sched_switch; where
- *   training had no such event, after any);
+ *   training had no such event, after any), or after one more event that the thread has then: what
+ *   the kernel does in between may be recorded as that thread's still (perf: tlb_flush);
  * - a thread runs on one CPU at a time (the idle thread is one per CPU);
  * - a thread keeps its comm, at first the one it went by most; events at which real threads were
  * renamed (exec, rename) move it on to the next of the comms it had, with the frequency seen; one
@@ -51,6 +52,11 @@ uint32_t tt_decoder_running(const struct tt_decoder *decoder, uint16_t cpu);
 /* Puts `thread`, which may run there, on an open CPU ahead of its next event: that sample's own
  * thread, comm and bucket don't matter any more. */
 void tt_decoder_enter(struct tt_decoder *decoder, uint16_t cpu, uint32_t thread);
+/* Instead: the thread that ran last has the next event of the open CPU too, which then is open
+ * again. */
+void tt_decoder_stay(struct tt_decoder *decoder, uint16_t cpu);
+/* True until that event. */
+bool tt_decoder_stays(const struct tt_decoder *decoder, uint16_t cpu);
 /* True when `thread` may be put on `cpu` now: runs nowhere else; idle threads on their CPU only. */
 bool tt_decoder_may_run(const struct tt_decoder *decoder, uint32_t thread, uint16_t cpu);
 /* The event id of the syscall entry the thread is inside of; UINT16_MAX: none, or unknown when

@@ -22,6 +22,7 @@ struct cpu { /* who runs */
   size_t last;
   bool begun;
   uint32_t thread; /* of the last row, TT_THREAD_ANY: unknown */
+  bool stayed;     /* which came after a switch, and was of the same thread */
   struct tt_markov_recent recent;
 };
 
@@ -35,7 +36,9 @@ struct learner {
   struct tt_rng rng;
 };
 
-static uint32_t turn_of(const struct tt_markov *markov, uint32_t thread) {
+static uint32_t turn_of(const struct tt_markov *markov, uint32_t thread, uint32_t leaving) {
+  if (thread == leaving && markov->cast.switches)
+    return TT_MARKOV_SAME;
   return markov->cast.threads[thread].tid == 0 ? TT_MARKOV_IDLE : thread;
 }
 
@@ -55,16 +58,17 @@ static enum tt_status learn_thread(struct learner *learner, size_t i, uint32_t *
   enum tt_status status = TT_OK;
   if (c->tid[i] == TT_TID_NONE)
     thread = TT_THREAD_ANY;
-  bool opens = follows && (!markov->cast.switches ||
-                           markov->cast.events[cpu->recent.events[0]].role == TT_ROLE_SWITCH);
+  const bool switched = follows && tt_markov_switches(markov, cpu->recent.events[0]);
+  const bool opens = follows && (!markov->cast.switches || switched || cpu->stayed);
   if (opens && thread != TT_THREAD_ANY && cpu->thread != TT_THREAD_ANY) {
-    const uint16_t *before = tt_markov_before(markov, &cpu->recent);
+    const struct tt_markov_before at = tt_markov_before(markov, &cpu->recent);
     for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS && status == TT_OK; level++)
       status = tt_tally_add(&markov->turns,
-                            tt_markov_turn_key(level, cpu->thread, id, before[0], before[1]),
-                            turn_of(markov, thread));
+                            tt_markov_turn_key(level, cpu->thread, id, at.before, at.earlier),
+                            turn_of(markov, thread, cpu->thread));
   }
   tt_markov_remember(&cpu->recent, event);
+  cpu->stayed = switched && thread == cpu->thread;
   cpu->thread = thread;
   cpu->last = i;
   cpu->begun = true;
@@ -234,7 +238,7 @@ enum tt_status tt_markov_learn(struct tt_markov *markov, const struct tt_train_c
   markov->turns.max_pairs = markov->rets.max_pairs = MAX_PAIRS;
   markov->n_streams = markov->base.stream == TT_STREAM_MERGED ? 1 : markov->base.cpu_limit;
   status = tt_cast_build(config->train, &rows, config->seed, &markov->cast);
-  if (status == TT_OK && markov->cast.n_threads >= TT_MARKOV_IDLE)
+  if (status == TT_OK && markov->cast.n_threads >= TT_MARKOV_SAME)
     status = tt_fail(TT_BAD_INPUT, "%zu threads are too many", markov->cast.n_threads);
   if (status == TT_OK)
     status = tt_ngram_init(&markov->common, (uint32_t)markov->base.events.n, 0);

@@ -31,6 +31,7 @@
 #define TT_MARKOV_MAX_ORDER 6
 #define TT_MARKOV_STARTS 8                  /* real contexts to begin with, per stream */
 #define TT_MARKOV_IDLE UINT32_C(0xffffff)   /* "the idle thread of that CPU" among threads */
+#define TT_MARKOV_SAME UINT32_C(0xfffffe)   /* "that which leaves", for one more event */
 #define TT_MARKOV_NO_EVENT UINT16_C(0xffff) /* not known: the stream had just begun */
 
 struct tt_markov_history { /* the last events of a stream since it began, or since a gap */
@@ -63,9 +64,9 @@ struct tt_markov {
   struct tt_ngram common;  /* contexts [event, the one before, ..., call] */
   struct tt_ngram threads; /* contexts [thread, event, the one before, ..., call] */
   struct tt_delays delays;
-  struct tt_tally turns;           /* key tt_markov_turn_key: next thread or TT_MARKOV_IDLE */
-  struct tt_tally rets;            /* key tt_markov_ret_key: return value */
-  struct tt_tally cpus;            /* key tt_markov_cpu_key: CPU (merged stream only) */
+  struct tt_tally turns; /* key tt_markov_turn_key: next thread, TT_MARKOV_IDLE or _SAME */
+  struct tt_tally rets;  /* key tt_markov_ret_key: return value */
+  struct tt_tally cpus;  /* key tt_markov_cpu_key: CPU (merged stream only) */
   struct tt_markov_starts *starts; /* [n_streams] */
   size_t n_streams;                /* base.cpu_limit, or 1 */
   /* derived by tt_markov_index() */
@@ -82,7 +83,7 @@ extern const struct tt_generator_ops tt_markov_ops;
 #define TT_MARKOV_TURN_MIXED                                                                       \
   2 /* these are mixed; the others serve when nobody of these is free                              \
      */
-/* before, earlier: the two events before the switch. */
+/* before, earlier: tt_markov_before. */
 static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint16_t cpu,
                                           uint16_t before, uint16_t earlier) {
   uint64_t tag = (uint64_t)level << 60, who = (uint64_t)leaving << 32, where = (uint64_t)cpu << 32;
@@ -99,8 +100,10 @@ static inline uint64_t tt_markov_turn_key(unsigned level, uint32_t leaving, uint
 }
 /* The thread that a value of `turns` stands for on a CPU. */
 static inline uint32_t tt_markov_thread_of(const struct tt_markov *markov, int64_t turn,
-                                           uint16_t cpu) {
-  return turn == TT_MARKOV_IDLE ? markov->idle[cpu] : (uint32_t)turn;
+                                           uint16_t cpu, uint32_t leaving) {
+  return turn == TT_MARKOV_IDLE   ? markov->idle[cpu]
+         : turn == TT_MARKOV_SAME ? leaving
+                                  : (uint32_t)turn;
 }
 #define TT_MARKOV_DELAY_LEVELS 3
 static inline uint64_t tt_markov_delay_key(unsigned level, uint16_t cpu, uint16_t previous,
@@ -123,11 +126,24 @@ static inline uint64_t tt_markov_cpu_key(unsigned level, uint16_t previous_cpu, 
          (uint64_t)level << 60;
 }
 
-/* The events before the last switch of a CPU, as tt_markov_turn_key wants them; where no event
- * switches threads, those before the next event. */
-static inline const uint16_t *tt_markov_before(const struct tt_markov *markov,
-                                               const struct tt_markov_recent *recent) {
-  return recent->events + (markov->cast.switches ? 1 : 0);
+/* Whether the event is one after which another thread may run; false: NO_EVENT, or no event is. */
+static inline bool tt_markov_switches(const struct tt_markov *markov, uint16_t event) {
+  return event < markov->cast.n_events && markov->cast.events[event].role == TT_ROLE_SWITCH;
+}
+/* The two events that tell who comes, as tt_markov_turn_key wants them: those before the CPU's last
+ * switch; where the thread stayed for one more event, that and the one before the switch; where no
+ * event switches threads, the last two. */
+struct tt_markov_before {
+  uint16_t before, earlier;
+};
+static inline struct tt_markov_before tt_markov_before(const struct tt_markov *markov,
+                                                       const struct tt_markov_recent *recent) {
+  const uint16_t *events = recent->events;
+  if (!markov->cast.switches)
+    return (struct tt_markov_before){events[0], events[1]};
+  if (!tt_markov_switches(markov, events[0]) && tt_markov_switches(markov, events[1]))
+    return (struct tt_markov_before){events[0], events[2]};
+  return (struct tt_markov_before){events[1], events[2]};
 }
 static inline void tt_markov_remember(struct tt_markov_recent *recent, uint16_t event) {
   recent->events[2] = recent->events[1];
@@ -180,11 +196,15 @@ enum tt_status tt_markov_generate_around(const struct tt_markov *markov,
 uint32_t *tt_markov_new_calls(const struct tt_markov *markov);
 void tt_markov_follow_call(const struct tt_markov *markov, uint32_t *calls, uint32_t thread,
                            uint16_t event);
-/* Who runs on the CPU after `leaving` switched away: never a thread that runs elsewhere.
- * TT_THREAD_ANY: nobody of those who ever did is free. */
+/* Who runs on the CPU after `leaving` switched away: never a thread that runs elsewhere; `leaving`
+ * where it has one more event, and afterwards where it goes on. TT_THREAD_ANY: nobody of those who
+ * ever did is free. */
 uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt_decoder *decoder,
                                  const struct tt_markov_recent *recent, uint16_t cpu,
                                  uint32_t leaving, struct tt_rng *rng);
+/* Puts it there. recent: of the CPU. */
+void tt_markov_enter(const struct tt_markov *markov, struct tt_decoder *decoder,
+                     const struct tt_markov_recent *recent, uint16_t cpu, uint32_t thread);
 /* The contexts of the next event of a stream: common, and the thread's own (n = 0 when it isn't
  * known). */
 void tt_markov_contexts(const struct tt_markov *markov, const struct tt_markov_history *history,

@@ -209,7 +209,7 @@ enum tt_status tt_markov_index(struct tt_markov *markov) {
   for (size_t i = 0; i < n_cpus; i++)
     markov->idle[i] = tt_cast_find(cast, 0, (uint16_t)i);
   for (size_t i = 0; i < markov->turns.n_pairs; i++)
-    if (markov->turns.values[i] != TT_MARKOV_IDLE &&
+    if (markov->turns.values[i] != TT_MARKOV_IDLE && markov->turns.values[i] != TT_MARKOV_SAME &&
         (markov->turns.values[i] < 0 || (uint64_t)markov->turns.values[i] >= cast->n_threads))
       return tt_fail(TT_BAD_INPUT, "turns: thread %lld", (long long)markov->turns.values[i]);
   for (size_t i = 0; i < markov->cpus.n_pairs; i++)

@@ -29,10 +29,14 @@ struct sampler {
 
 /* ---- threads ---- */
 
-static bool may_enter(const struct tt_markov *markov, const struct tt_decoder *decoder,
-                      uint32_t thread, uint16_t cpu, uint32_t leaving) {
-  return thread != TT_THREAD_ANY && (thread != leaving || !markov->cast.switches) &&
-         tt_decoder_may_run(decoder, thread, cpu);
+/* The thread that a turn is of, or TT_THREAD_ANY: it may not run there. */
+static uint32_t enters(const struct tt_markov *markov, const struct tt_decoder *decoder,
+                       int64_t turn, uint16_t cpu, uint32_t leaving) {
+  const uint32_t thread = tt_markov_thread_of(markov, turn, cpu, leaving);
+  const bool may = thread != TT_THREAD_ANY &&
+                   (thread != leaving || turn == TT_MARKOV_SAME || !markov->cast.switches) &&
+                   tt_decoder_may_run(decoder, thread, cpu);
+  return may ? thread : TT_THREAD_ANY;
 }
 
 /* Of those of a row that may run, one in proportion to its count, or TT_THREAD_ANY. */
@@ -42,8 +46,8 @@ static uint32_t draw_free(const struct tt_markov *markov, const struct tt_decode
   uint32_t chosen = TT_THREAD_ANY;
   uint64_t weight = 0;
   for (size_t i = 0; i < row->n; i++) {
-    uint32_t thread = tt_markov_thread_of(markov, row->values[i], cpu);
-    if (!may_enter(markov, decoder, thread, cpu, leaving))
+    uint32_t thread = enters(markov, decoder, row->values[i], cpu, leaving);
+    if (thread == TT_THREAD_ANY)
       continue;
     weight += tt_tally_at(row, i);
     if (tt_rng_below(rng, weight) < tt_tally_at(row, i))
@@ -55,17 +59,17 @@ static uint32_t draw_free(const struct tt_markov *markov, const struct tt_decode
 uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt_decoder *decoder,
                                  const struct tt_markov_recent *recent, uint16_t cpu,
                                  uint32_t leaving, struct tt_rng *rng) {
-  const uint16_t *before = tt_markov_before(markov, recent);
+  const struct tt_markov_before at = tt_markov_before(markov, recent);
   struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
     rows[level] = tt_tally_find(&markov->turns,
-                                tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
+                                tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
   for (int i = 0; i < THREAD_TRIES; i++) {
     int64_t turn;
     if (!tt_backoff_draw(rows, TT_MARKOV_TURN_MIXED, rng, &turn))
       break;
-    uint32_t thread = tt_markov_thread_of(markov, turn, cpu);
-    if (may_enter(markov, decoder, thread, cpu, leaving))
+    uint32_t thread = enters(markov, decoder, turn, cpu, leaving);
+    if (thread != TT_THREAD_ANY)
       return thread;
   }
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
@@ -73,17 +77,25 @@ uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt
     if (thread != TT_THREAD_ANY)
       return thread;
   }
-  uint32_t idle = markov->idle[cpu];
-  return may_enter(markov, decoder, idle, cpu, leaving) ? idle : TT_THREAD_ANY;
+  return enters(markov, decoder, TT_MARKOV_IDLE, cpu, leaving);
 }
 
-/* P(events | thread) by the thread's own counts; 0 when it never had one of them. */
+void tt_markov_enter(const struct tt_markov *markov, struct tt_decoder *decoder,
+                     const struct tt_markov_recent *recent, uint16_t cpu, uint32_t thread) {
+  if (thread == tt_decoder_running(decoder, cpu) && tt_markov_switches(markov, recent->events[0]))
+    tt_decoder_stay(decoder, cpu);
+  else
+    tt_decoder_enter(decoder, cpu, thread);
+}
+
+/* P(events | thread) by the thread's own counts (TT_THREAD_ANY: by everyone's); 0 when it never had
+ * one of them. */
 static double fits(const struct tt_markov *markov, uint32_t thread, const uint16_t *events,
                    size_t n) {
-  const struct tt_ngram_context context = {.symbols = {thread}, .n = 1};
+  const struct tt_ngram_context context = {.symbols = {thread}, .n = thread != TT_THREAD_ANY};
   struct tt_ngram_rows rows = {.n = 0};
   double p = 1;
-  tt_ngram_rows(&markov->threads, &context, 1, &rows);
+  tt_ngram_rows(context.n ? &markov->threads : &markov->common, &context, context.n, &rows);
   for (size_t k = 0; k < n; k++)
     p *= rows.n ? (double)tt_tally_count(&rows.rows[0], events[k]) /
                       (double)tt_tally_total(&rows.rows[0])
@@ -98,8 +110,9 @@ static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream 
                                  uint16_t cpu, uint32_t leaving) {
   const struct tt_markov *markov = sampler->markov;
   const struct tt_markov_events *source = sampler->events;
-  const uint16_t *before = tt_markov_before(markov, &sampler->recent[cpu]);
+  const struct tt_markov_before at = tt_markov_before(markov, &sampler->recent[cpu]);
   const size_t which = (size_t)(stream - sampler->streams);
+  const bool switched = tt_markov_switches(markov, sampler->recent[cpu].events[0]);
   uint16_t events[TURN_EVENTS];
   size_t n = 0;
   while (n < TURN_EVENTS && source->peek(source->user, which, n, &events[n]))
@@ -107,14 +120,17 @@ static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream 
       break;
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
     const struct tt_tally_row row = tt_tally_find(
-        &markov->turns, tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
+        &markov->turns, tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
     uint32_t chosen = TT_THREAD_ANY;
     double all = 0;
     for (size_t i = 0; i < row.n; i++) { /* one in proportion to its weight, in one pass */
-      const uint32_t thread = tt_markov_thread_of(markov, row.values[i], cpu);
-      if (!may_enter(markov, sampler->decoder, thread, cpu, leaving))
+      const uint32_t thread = enters(markov, sampler->decoder, row.values[i], cpu, leaving);
+      if (thread == TT_THREAD_ANY)
         continue;
-      const double weight = (double)tt_tally_at(&row, i) * fits(markov, thread, events, n);
+      /* of one that stays only the first event is known */
+      const size_t told = row.values[i] == TT_MARKOV_SAME && switched && n > 0 ? 1 : n;
+      const double weight = (double)tt_tally_at(&row, i) * fits(markov, thread, events, told) *
+                            fits(markov, TT_THREAD_ANY, events + told, n - told);
       all += weight;
       if (weight > 0 && tt_rng_uniform(&stream->rng) * all < weight)
         chosen = thread;
@@ -149,7 +165,7 @@ static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, u
     thread = tt_markov_choose_thread(sampler->markov, decoder, &sampler->recent[cpu], cpu, running,
                                      &stream->rng);
   if (thread != TT_THREAD_ANY)
-    tt_decoder_enter(decoder, cpu, thread);
+    tt_markov_enter(sampler->markov, decoder, &sampler->recent[cpu], cpu, thread);
   return thread;
 }
 

@@ -356,7 +356,12 @@ bool tt_masked_block_pass(const struct tt_masked *masked, const struct tt_masked
 
 size_t tt_masked_block_length(const struct tt_masked *masked, const struct tt_masked_block *block) {
   size_t n = 0;
-  while (n < masked->block && block->tokens[n] != end_of(masked))
+  while (n < masked->block && (size_t)block->tokens[n] < masked->bridge.n_events)
     n++;
   return n;
+}
+
+void tt_masked_block_cut(const struct tt_masked *masked, struct tt_masked_block *block, size_t n) {
+  for (size_t k = n; k < masked->block; k++)
+    block->tokens[k] = (int32_t)masked->bridge.n_tokens;
 }

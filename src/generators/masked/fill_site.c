@@ -155,7 +155,7 @@ static double chance_of_after(const struct tt_fill_site *site) {
   double chance = RETURNS;
   for (size_t i = 0; i < row.n; i++)
     if (site->after != TT_THREAD_ANY &&
-        tt_markov_thread_of(markov, row.values[i], cpu) == site->after)
+        tt_markov_thread_of(markov, row.values[i], cpu, TT_THREAD_ANY) == site->after)
       chance = (double)tt_tally_at(&row, i) / (double)tt_tally_total(&row);
   return fmin(fmax(chance, RETURNS), 1 - RETURNS);
 }
@@ -169,7 +169,7 @@ static bool comes_again(const struct tt_fill_site *site) {
     const struct tt_tally_row row =
         tt_tally_find(&markov->turns, tt_markov_turn_key(1, site->after, cpu, u, 0));
     for (size_t i = 0; i < row.n; i++)
-      if (tt_markov_thread_of(markov, row.values[i], cpu) == site->after)
+      if (tt_markov_thread_of(markov, row.values[i], cpu, site->after) == site->after)
         return true;
   }
   return !markov->cast.switches;
@@ -302,10 +302,10 @@ int32_t tt_fill_tid(const struct tt_fill_site *site, uint32_t who) {
 
 /* Adds `share` of the weights of those of a row who may run. */
 static void add_row(const struct tt_fill_site *site, const struct tt_tally_row *row, double share,
-                    double *weights) {
+                    uint32_t leaving, double *weights) {
   const struct tt_markov *markov = markov_of(site);
   for (size_t i = 0; i < row->n; i++) {
-    const uint32_t thread = tt_markov_thread_of(markov, row->values[i], site->hole->cpu);
+    const uint32_t thread = tt_markov_thread_of(markov, row->values[i], site->hole->cpu, leaving);
     if (thread == TT_THREAD_ANY ||
         (site->elsewhere[thread] && !(site->returns && thread == site->after)))
       continue;
@@ -326,20 +326,21 @@ static void weigh_threads(const struct tt_fill_site *site, const struct tt_marko
                           uint32_t leaving, double *weights) {
   const struct tt_markov *markov = markov_of(site);
   const size_t n = markov->cast.n_threads;
-  const uint16_t *before = tt_markov_before(markov, recent), cpu = site->hole->cpu;
+  const struct tt_markov_before at = tt_markov_before(markov, recent);
+  const uint16_t cpu = site->hole->cpu;
   struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
   for (unsigned level = leaving == TT_THREAD_ANY ? TT_MARKOV_TURN_MIXED : 0;
        level < TT_MARKOV_TURN_LEVELS; level++)
     rows[level] = tt_tally_find(&markov->turns,
-                                tt_markov_turn_key(level, leaving, cpu, before[0], before[1]));
+                                tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
   memset(weights, 0, n * sizeof *weights);
   const double seen = (double)tt_tally_total(&rows[0]), kinds = (double)rows[0].n;
   const double first = rows[1].n == 0 ? 1 : rows[0].n ? seen / (seen + kinds) : 0;
-  add_row(site, &rows[0], first, weights);
-  add_row(site, &rows[1], 1 - first, weights);
+  add_row(site, &rows[0], first, leaving, weights);
+  add_row(site, &rows[1], 1 - first, leaving, weights);
   for (unsigned level = TT_MARKOV_TURN_MIXED;
        level < TT_MARKOV_TURN_LEVELS && !(total_of(weights, n) > 0); level++)
-    add_row(site, &rows[level], 1, weights);
+    add_row(site, &rows[level], 1, leaving, weights);
   const uint32_t idle = markov->idle[cpu];
   if (!(total_of(weights, n) > 0) && idle != TT_THREAD_ANY && idle != leaving)
     weights[idle] = 1;

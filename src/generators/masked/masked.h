@@ -3,7 +3,8 @@
  *
  * The stream is cut into blocks of up to `block` events; a block ends early with the event after
  * which another thread may run, so that one thread runs throughout and its state is known. What
- * follows such an event within the block is the token END.
+ * follows such an event within the block is the token END. Where a thread has one more event after
+ * such a one (decode.h), that is all of a block; the rest stays masked.
  *
  *   encoder   ar's causal Transformer over what happened, with state: h after the last event before
  *             the block. It runs once per block, over the events of the one before: the keys and
@@ -227,7 +228,9 @@ bool tt_masked_block_pass(const struct tt_masked *masked, const struct tt_masked
                           struct tt_rng *rng);
 /* The first masked place; `block` when there is none. */
 size_t tt_masked_block_first(const struct tt_masked *masked, const struct tt_masked_block *block);
-/* Events up to the end of a block that is revealed. */
+/* Events up to the end of a block that is revealed, or was cut. */
 size_t tt_masked_block_length(const struct tt_masked *masked, const struct tt_masked_block *block);
+/* Masks what comes after its first n events. */
+void tt_masked_block_cut(const struct tt_masked *masked, struct tt_masked_block *block, size_t n);
 
 #endif

@@ -178,14 +178,20 @@ static void draw_blocks(struct sampler *sampler) {
   }
   for (size_t open = n; open > 0;)
     open = reveal_open(sampler, open);
-  const struct tt_tensor *decoded = decode(sampler, sampler->due, n);
   for (size_t i = 0; i < n; i++) {
     struct unit *unit = sampler->due[i];
+    const struct tt_decoder *decoder = unit->row.replica->decoder;
+    if (tt_decoder_stays(decoder, unit->row.cpu)) /* as in training */
+      tt_masked_block_cut(masked, &unit->block, 1);
     unit->n = tt_masked_block_length(masked, &unit->block);
-    if (tt_decoder_open(unit->row.replica->decoder, unit->row.cpu)) /* the thread isn't known yet */
+    if (tt_decoder_open(decoder, unit->row.cpu))
       unit->n = 1;
     unit->at = 0;
     unit->anyhow = true;
+  }
+  const struct tt_tensor *decoded = decode(sampler, sampler->due, n);
+  for (size_t i = 0; i < n; i++) {
+    struct unit *unit = sampler->due[i];
     tt_convert_to_f32(unit->decoded,
                       (const char *)decoded->data + i * each * tt_dtype_size(decoded->dtype),
                       decoded->dtype, each);

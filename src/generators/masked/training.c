@@ -19,7 +19,7 @@ struct piece {                         /* a block of a window */
   const struct tt_masked *masked;      /* with the counts of its workload */
   size_t window, anchor;               /* it begins after that event of the window */
   size_t n;                            /* events */
-  int32_t tokens[TT_MASKED_MAX_BLOCK]; /* MASK: beyond the window */
+  int32_t tokens[TT_MASKED_MAX_BLOCK]; /* MASK: beyond the window, or where who runs isn't known */
   struct tt_system_moment moment;      /* at the anchor */
   struct tt_markov_history history;
 };
@@ -58,6 +58,16 @@ static size_t first_anchor(const struct batch_maker *m) {
   return first < m->from->length - 1 ? first : 0;
 }
 
+/* Whether the thread that a switch (row) is of has the next event of the CPU too: afterwards it is
+ * open who runs. */
+static bool stays(const struct batch_maker *m, const struct tt_masked *masked, uint64_t row,
+                  uint64_t next) {
+  const uint32_t *thread = m->source->track.thread;
+  return tt_markov_switches(tt_system_markov(&masked->system),
+                            tt_dataset_columns(m->source->dataset)->event[row]) &&
+         thread[row] == thread[next] && thread[row] != TT_THREAD_ANY;
+}
+
 /* The windows' blocks, one behind the other. */
 static void cut_window(struct batch_maker *m, size_t w) {
   const struct tt_masked *masked = masked_of(m, w);
@@ -68,10 +78,12 @@ static void cut_window(struct batch_maker *m, size_t w) {
   for (size_t at = first_anchor(m); at < length;) {
     struct piece *piece = &m->pieces[m->n_pieces];
     *piece = (struct piece){.masked = masked, .window = w, .anchor = at};
+    const bool alone = stays(m, masked, rows[at], rows[at + 1]);
     bool ended = false, lost = false;
     for (size_t k = 0; k < masked->block; k++) {
       const size_t row = at + 1 + k;
-      lost = lost || (!ended && (row > length || c->event[rows[row]] >= bridge->n_events));
+      lost = lost || (alone && k > 0) ||
+             (!ended && (row > length || c->event[rows[row]] >= bridge->n_events));
       piece->tokens[k] = (int32_t)(ended  ? bridge->n_events
                                    : lost ? bridge->n_tokens
                                           : c->event[rows[row]]);

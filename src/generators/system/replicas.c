@@ -202,7 +202,8 @@ static void settle(const struct tt_replicas *s, struct tt_replica *replica,
                                        &replica->streams[row->cpu].recent, row->cpu, thread,
                                        &replica->streams[row->cpu].rng);
     if (thread != TT_THREAD_ANY)
-      tt_decoder_enter(decoder, row->cpu, thread);
+      tt_markov_enter(tt_system_markov(s->system), decoder, &replica->streams[row->cpu].recent,
+                      row->cpu, thread);
   }
   tt_replica_tell_thread(s, thread, row);
 }
