@@ -5,8 +5,8 @@
  *   the kernel does in between may be recorded as that thread's still (perf: tlb_flush);
  * - a thread runs on one CPU at a time (the idle thread is one per CPU);
  * - a thread keeps its comm, at first the one it went by most; events at which real threads were
- * renamed (exec, rename) move it on to the next of the comms it had, with the frequency seen; one
- * that exited begins anew;
+ *   renamed (exec, rename) move it on to the next of the comms it had, with the frequency seen; one
+ *   that exited begins anew;
  * - concrete tids are those of the training trace; so are return values;
  * - only events that had return values in training have one.
  */

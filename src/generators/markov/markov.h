@@ -7,7 +7,9 @@
  *   cpu      that of the stream; merged: given (previous CPU, previous event, event)
  *   thread   chosen at a switch among those that run nowhere else, given the thread that leaves and
  *            the two events before, backing off to (leaving, event before), (CPU, event before),
- * CPU comm     the thread's (decode.h) ret      given (event, comm), backing off to event
+ *            CPU; that the leaving thread has one more event is one of the choices
+ *   comm     the thread's (decode.h)
+ *   ret      given (event, comm), backing off to event
  *
  * Where training has several workload labels, each is a model of its own (`workloads`), of which
  * nothing is known of the others; then this one has no counts itself.
