@@ -61,6 +61,19 @@ static void gather_past(struct tt_replicas *s, size_t at) {
       }
 }
 
+/* What threads go by at a start: those that come only later begin with their first name (a process
+ * with that of who forked it, and is renamed when it executes another program). */
+static void call_threads(const struct tt_cast *cast, const struct tt_system_start *start,
+                         struct tt_decoder *decoder) {
+  for (uint32_t i = 0; i < cast->n_threads; i++) {
+    const struct tt_cast_thread *thread = &cast->threads[i];
+    if (start->comm[i] != TT_COMM_NONE)
+      tt_decoder_call_it(decoder, i, start->comm[i]);
+    else if (thread->n_comms > 0)
+      tt_decoder_call_it(decoder, i, thread->comms[0]);
+  }
+}
+
 static enum tt_status begin_replica(const struct tt_replicas *s, struct tt_replica *replica,
                                     const struct tt_system_start *start, uint64_t stream) {
   const size_t cpus = s->n_cpus;
@@ -80,8 +93,7 @@ static enum tt_status begin_replica(const struct tt_replicas *s, struct tt_repli
   replica->state.busy = busy;
   memcpy(calls, start->state.calls, tt_system_markov(s->system)->cast.n_threads * sizeof *calls);
   memcpy(busy, start->state.busy, cpus * sizeof *busy);
-  for (uint32_t i = 0; i < tt_system_markov(s->system)->cast.n_threads; i++)
-    tt_decoder_call_it(replica->decoder, i, start->comm[i]);
+  call_threads(&tt_system_markov(s->system)->cast, start, replica->decoder);
   memset(replica->streams, 0, cpus * sizeof *replica->streams);
   for (size_t cpu = 0; cpu < cpus; cpu++) {
     memset(&replica->streams[cpu].recent, 0xff, sizeof replica->streams[cpu].recent);
