@@ -108,7 +108,8 @@ static enum tt_status keep_cpu(const struct tt_system *system, const struct tt_s
 /* What happens, row by row. */
 struct walk {
   struct tt_system_state state;
-  uint32_t *comm; /* [n_threads] */
+  uint32_t *comm; /* [n_threads] TT_COMM_NONE: not seen yet, or it exited */
+  bool *exiting;  /* [n_threads] its next switch is its last */
   bool *in_call;  /* [n_cpus] who runs is in a system call */
   size_t n_in_call, range;
   uint64_t happened, last, next; /* rows; the last of them; that which comes */
@@ -123,9 +124,11 @@ static void walk_on(const struct tt_system *system, const struct tt_system_sourc
   tt_system_state_follow(system, &walk->state, c->cpu[row], thread, c->event[row]);
   bool in_call = false; /* after a switch too: it isn't known who runs */
   if (thread != TT_THREAD_ANY) {
-    walk->comm[thread] = c->comm[row];
-    in_call = walk->state.calls[thread] < TT_MARKOV_CALL_UNKNOWN &&
-              cast->events[c->event[row]].role != TT_ROLE_SWITCH;
+    const uint8_t role = cast->events[c->event[row]].role;
+    const bool gone = walk->exiting[thread] && role == TT_ROLE_SWITCH;
+    walk->comm[thread] = gone ? TT_COMM_NONE : c->comm[row];
+    walk->exiting[thread] = !gone && (walk->exiting[thread] || role == TT_ROLE_THREAD_EXIT);
+    in_call = walk->state.calls[thread] < TT_MARKOV_CALL_UNKNOWN && role != TT_ROLE_SWITCH;
   }
   walk->n_in_call += (size_t)in_call - (size_t)walk->in_call[c->cpu[row]];
   walk->in_call[c->cpu[row]] = in_call;
@@ -138,8 +141,9 @@ static enum tt_status walk_begin(const struct tt_system *system, const struct tt
                                  struct walk *ret) {
   const size_t threads = tt_system_markov(system)->cast.n_threads;
   *ret = (struct walk){.comm = tt_alloc(threads, sizeof *ret->comm),
+                       .exiting = tt_calloc(threads, sizeof *ret->exiting),
                        .in_call = tt_calloc(system->base.cpu_limit, sizeof *ret->in_call)};
-  if (!ret->comm || !ret->in_call)
+  if (!ret->comm || !ret->exiting || !ret->in_call)
     return tt_fail(TT_NO_MEMORY, "%zu threads", threads);
   for (size_t i = 0; i < threads; i++)
     ret->comm[i] = TT_COMM_NONE;
@@ -149,6 +153,7 @@ static enum tt_status walk_begin(const struct tt_system *system, const struct tt
 
 static void walk_end(struct walk *walk) {
   tt_free(walk->comm);
+  tt_free(walk->exiting);
   tt_free(walk->in_call);
   tt_system_state_release(&walk->state);
 }

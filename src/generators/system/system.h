@@ -217,7 +217,7 @@ struct tt_system_start {
   uint32_t *thread; /* [n_cpus] who runs; TT_THREAD_ANY: unknown */
   int64_t *age;     /* [n_cpus] ns since the CPU's last event */
   int64_t since;    /* ns since the last tick; -1: unknown */
-  uint32_t *comm;   /* [n_threads] what each went by last; TT_COMM_NONE: not seen yet */
+  uint32_t *comm;   /* [n_threads] what each goes by; TT_COMM_NONE: not seen yet, or gone */
   struct tt_system_state state;
 };
 /* Numbers that one start takes in a file: ids, rows, threads and ages of each CPU, busy flags,

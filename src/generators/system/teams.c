@@ -61,8 +61,9 @@ static void gather_past(struct tt_replicas *s, size_t at) {
       }
 }
 
-/* What threads go by at a start: those that come only later begin with their first name (a process
- * with that of who forked it, and is renamed when it executes another program). */
+/* What threads go by at a start: those that come only later, or are gone and so may begin anew,
+ * begin with their first name (a process with that of who forked it, and is renamed when it
+ * executes another program). */
 static void call_threads(const struct tt_cast *cast, const struct tt_system_start *start,
                          struct tt_decoder *decoder) {
   for (uint32_t i = 0; i < cast->n_threads; i++) {
