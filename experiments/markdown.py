@@ -2,19 +2,22 @@
 """The tables of docs/results from CSVs of experiments/table.py: markdown.py FILE.csv...
 
 A row for each trace and generator: the mean over its seeds, ± their standard deviation where there
-are several; then each generator's mean over its traces."""
+are several; then each generator's mean over its traces. A run that several files have is as in the
+last of them."""
 import csv
 import itertools
 import statistics
 import sys
 
-runs = []
+runs = {}
 for path in sys.argv[1:]:
     with open(path, newline="") as file:
-        runs += [{k: float(v) if k not in ("trace", "generator") and v else v
-                  for k, v in row.items()} for row in csv.DictReader(file)]
+        for row in csv.DictReader(file):
+            runs[row["trace"], row["generator"], row["seed"]] = {
+                k: float(v) if k not in ("trace", "generator") and v else v
+                for k, v in row.items()}
 seeds = {key: list(group) for key, group in itertools.groupby(
-    sorted(runs, key=lambda run: (run["trace"], run["generator"])),
+    sorted(runs.values(), key=lambda run: (run["trace"], run["generator"])),
     key=lambda run: (run["trace"], run["generator"]))}
 
 
