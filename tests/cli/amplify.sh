@@ -4,10 +4,10 @@ real_parts
 "$TRACETWIN" train -q real/train -o model --generator markov >/dev/null
 event=sched:sched_migrate_task
 
-expect_exit 0 "$TRACETWIN" generate model -o plain --events 50000 --amplify $event=1 --json
-expect_json events=50000 "factors.$event=1"
+expect_exit 0 "$TRACETWIN" generate model -o plain --events 400000 --amplify $event=1 --json
+expect_json events=400000 "factors.$event=1"
 plain=$(json "shares.$event")
-expect_exit 0 "$TRACETWIN" generate model -o more --events 50000 --amplify $event=x8 --json
+expect_exit 0 "$TRACETWIN" generate model -o more --events 400000 --amplify $event=x8 --json
 expect_json "factors.$event=8"
 more=$(json "shares.$event")
 awk -v a="$plain" -v b="$more" 'BEGIN { exit !(b > 2 * a) }' || fail "8 times as likely: from $plain to $more"
