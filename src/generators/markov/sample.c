@@ -116,7 +116,7 @@ static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream 
   uint16_t events[TURN_EVENTS];
   size_t n = 0;
   while (n < TURN_EVENTS && source->peek(source->user, which, n, &events[n]))
-    if (markov->cast.events[events[n++]].role == TT_ROLE_SWITCH)
+    if (tt_markov_switches(markov, events[n++]))
       break;
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
     const struct tt_tally_row row = tt_tally_find(
@@ -152,7 +152,7 @@ static uint32_t settle(struct sampler *sampler, struct sampled_stream *stream, u
   if (begins)
     running = stream->start->thread;
   uint16_t last = stream->start->history.events[0];
-  if (begins && sampler->markov->cast.events[last].role != TT_ROLE_SWITCH &&
+  if (begins && !tt_markov_switches(sampler->markov, last) &&
       tt_decoder_may_run(decoder, running, cpu))
     thread = running; /* the start was taken from the middle of its turn */
   else if (running == TT_THREAD_ANY)

@@ -134,7 +134,7 @@ static enum tt_status find_ends(const struct tt_markov *markov, struct tt_bridge
     bridge->begin[u] = (uint32_t)u;
     if (u >= bridge->n_events)
       continue;
-    bridge->ends[u] = !markov->cast.switches || markov->cast.events[u].role == TT_ROLE_SWITCH;
+    bridge->ends[u] = !markov->cast.switches || tt_markov_switches(markov, (uint16_t)u);
     if (bridge->ends[u])
       bridge->begin[u] = (uint32_t)bridge->n_rows++;
   }

@@ -184,7 +184,7 @@ static void draw_blocks(struct sampler *sampler) {
     if (tt_decoder_stays(decoder, unit->row.cpu)) /* as in training */
       tt_masked_block_cut(masked, &unit->block, 1);
     unit->n = tt_masked_block_length(masked, &unit->block);
-    if (tt_decoder_open(decoder, unit->row.cpu))
+    if (tt_decoder_open(decoder, unit->row.cpu)) /* the thread isn't known yet */
       unit->n = 1;
     unit->at = 0;
     unit->anyhow = true;
