@@ -26,8 +26,13 @@ static void write_start(const struct tt_system *system, const struct tt_system_s
   *out++ = start->state.latest;
   *out++ = start->state.elsewhere;
   *out++ = start->since;
+  *out++ = start->state.switches;
   for (size_t i = 0; i < tt_system_markov(system)->cast.n_threads; i++)
     *out++ = start->state.calls[i];
+  for (size_t i = 0; i < tt_system_markov(system)->cast.n_threads; i++) {
+    const struct tt_system_past *past = &start->state.past[i];
+    *out++ = (int64_t)((uint64_t)past->left << 17 | (uint64_t)past->cpu << 1 | past->exiting);
+  }
   for (size_t i = 0; i < tt_system_markov(system)->cast.n_threads; i++)
     *out++ = start->comm[i] == TT_COMM_NONE ? -1 : (int64_t)start->comm[i];
 }
@@ -62,11 +67,19 @@ static bool read_start(const struct tt_system *system, const int64_t *in,
   start->state.latest = (int32_t)in[1];
   start->state.elsewhere = (int32_t)in[2];
   start->since = in[3];
-  in += 4;
+  ok = ok && in[4] >= 0 && in[4] <= UINT32_MAX;
+  start->state.switches = (uint32_t)in[4];
+  in += 5;
   for (size_t i = 0; i < threads; i++, in++) {
     ok =
         ok && (within(*in, 0, events) || *in == TT_MARKOV_NO_CALL || *in == TT_MARKOV_CALL_UNKNOWN);
     start->state.calls[i] = (uint32_t)*in;
+  }
+  for (size_t i = 0; i < threads; i++, in++) {
+    const struct tt_system_past past = {(uint32_t)(*in >> 17), (uint16_t)(*in >> 1 & UINT16_MAX),
+                                        *in & 1};
+    ok = ok && *in >= 0 && past.left <= start->state.switches && past.cpu < cpus;
+    start->state.past[i] = past;
   }
   for (size_t i = 0; i < threads; i++, in++) {
     ok = ok && within(*in, -1, system->base.comms.n);
@@ -118,6 +131,12 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
     status = tt_clock_save(&system->clock, writer, &buffers[6]);
   if (status == TT_OK)
     status = tt_model_writer_add(writer, "rates", system->rates, &events, 1);
+  if (status == TT_OK)
+    status = tt_model_writer_add(writer, "turns.since", system->turns.since,
+                                 &(size_t){TT_TURNS_SINCE}, 1);
+  if (status == TT_OK)
+    status = tt_model_writer_add(writer, "turns.calls", system->turns.calls,
+                                 &(size_t){tt_turns_calls(events)}, 1);
   return status;
 }
 
@@ -257,19 +276,20 @@ static enum tt_status load_times(const struct tt_system *system, const struct tt
   return TT_OK;
 }
 
-static enum tt_status load_rates(struct tt_system *system, const struct tt_model_file *file) {
-  const size_t n = system->base.events.n;
-  const struct tt_model_tensor *rates = tt_model_find(file, "rates");
-  if (!rates || !rates->data || rates->rank != 1 || rates->shape[0] != n)
-    return tt_fail(TT_BAD_INPUT, "%s: no tensor rates of %zu numbers", tt_model_path(file), n);
-  system->rates = tt_alloc(n, sizeof *system->rates);
-  if (!system->rates)
-    return tt_fail(TT_NO_MEMORY, "rates of %zu events", n);
+/* A tensor of n numbers, none of which is above `most`, either way. */
+static enum tt_status load_weights(const struct tt_model_file *file, const char *name, size_t n,
+                                   double most, float **ret) {
+  const struct tt_model_tensor *weights = tt_model_find(file, name);
+  if (!weights || !weights->data || weights->rank != 1 || weights->shape[0] != n)
+    return tt_fail(TT_BAD_INPUT, "%s: no tensor %s of %zu numbers", tt_model_path(file), name, n);
+  *ret = tt_alloc(n, sizeof **ret);
+  if (!*ret)
+    return tt_fail(TT_NO_MEMORY, "%s of %zu numbers", name, n);
   for (size_t i = 0; i < n; i++) {
-    system->rates[i] = rates->data[i];
-    if (!(fabsf(system->rates[i]) <= (float)TT_SYSTEM_MOST_RATE))
-      return tt_fail(TT_BAD_INPUT, "%s: rates: %zu is not within %g", tt_model_path(file), i,
-                     TT_SYSTEM_MOST_RATE);
+    (*ret)[i] = weights->data[i];
+    if (!(fabsf((*ret)[i]) <= (float)most))
+      return tt_fail(TT_BAD_INPUT, "%s: %s: %zu is not within %g", tt_model_path(file), name, i,
+                     most);
   }
   return TT_OK;
 }
@@ -320,7 +340,12 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
   if (status == TT_OK)
     status = tt_clock_load(file, events, &system->clock);
   if (status == TT_OK)
-    status = load_rates(system, file);
+    status = load_weights(file, "rates", events, TT_SYSTEM_MOST_RATE, &system->rates);
+  if (status == TT_OK)
+    status = load_weights(file, "turns.since", TT_TURNS_SINCE, TT_TURNS_MOST, &system->turns.since);
+  if (status == TT_OK)
+    status = load_weights(file, "turns.calls", tt_turns_calls(events), TT_TURNS_MOST,
+                          &system->turns.calls);
   if (status == TT_OK)
     status = load_starts(system, file);
   return status;

@@ -24,6 +24,7 @@ static void release_counts(struct tt_system *system) {
   tt_free(system->latest);
   tt_free(system->rates);
   tt_clock_release(&system->clock);
+  tt_turns_release(&system->turns);
   for (size_t i = 0; i < system->n_starts; i++)
     tt_system_start_release(&system->starts[i]);
   tt_free(system->starts);

@@ -198,9 +198,9 @@ static void settle(const struct tt_replicas *s, struct tt_replica *replica,
   uint32_t thread = tt_decoder_running(decoder, row->cpu);
   if (tt_decoder_open(decoder, row->cpu)) {
     if (thread != TT_THREAD_ANY)
-      thread = tt_markov_choose_thread(tt_system_markov(s->system), decoder,
-                                       &replica->streams[row->cpu].recent, row->cpu, thread,
-                                       &replica->streams[row->cpu].rng);
+      thread =
+          tt_turns_choose(s->system, &replica->state, decoder, &replica->streams[row->cpu].recent,
+                          row->cpu, thread, s->turns, &replica->streams[row->cpu].rng);
     if (thread != TT_THREAD_ANY)
       tt_markov_enter(tt_system_markov(s->system), decoder, &replica->streams[row->cpu].recent,
                       row->cpu, thread);

@@ -57,6 +57,7 @@ struct tt_replicas {              /* a team of replicas */
   struct tt_replica_row *rows;
   int32_t *ids, *drawn; /* ids: [rows, TT_SYSTEM_INPUTS] */
   size_t n;
+  float *turns; /* [n_threads] scratch of tt_turns_choose */
 };
 
 /* What a generator does of it. */

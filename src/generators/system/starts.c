@@ -7,13 +7,13 @@
 
 /* As many as the stretches of a twin of 100,000 events (teams.c); fewer where one takes much room.
  */
-enum { STARTS = 256, MIN_STARTS = 64, MAX_NUMBERS = 1 << 20 };
+enum { STARTS = 256, MIN_STARTS = 64, MAX_NUMBERS = 1 << 21 };
 enum { LOOK = 128 }; /* rows that are looked at for a good one to start after */
 
 size_t tt_system_start_size(const struct tt_system *system) {
   const size_t cpus = system->base.cpu_limit;
-  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + 4 +
-         2 * tt_system_markov(system)->cast.n_threads;
+  return cpus * (TT_SYSTEM_START_ROWS * TT_SYSTEM_INPUTS + 4) + 5 +
+         3 * tt_system_markov(system)->cast.n_threads;
 }
 
 static size_t starts_of(const struct tt_system *system, uint64_t events) {
@@ -109,7 +109,6 @@ static enum tt_status keep_cpu(const struct tt_system *system, const struct tt_s
 struct walk {
   struct tt_system_state state;
   uint32_t *comm; /* [n_threads] TT_COMM_NONE: not seen yet, or it exited */
-  bool *exiting;  /* [n_threads] its next switch is its last */
   bool *in_call;  /* [n_cpus] who runs is in a system call */
   size_t n_in_call, range;
   uint64_t happened, last, next; /* rows; the last of them; that which comes */
@@ -121,13 +120,12 @@ static void walk_on(const struct tt_system *system, const struct tt_system_sourc
   const struct tt_cast *cast = &tt_system_markov(system)->cast;
   const uint64_t row = walk->next;
   const uint32_t thread = train->track.thread[row];
+  const bool exiting = thread != TT_THREAD_ANY && walk->state.past[thread].exiting;
   tt_system_state_follow(system, &walk->state, c->cpu[row], thread, c->event[row]);
   bool in_call = false; /* after a switch too: it isn't known who runs */
   if (thread != TT_THREAD_ANY) {
     const uint8_t role = cast->events[c->event[row]].role;
-    const bool gone = walk->exiting[thread] && role == TT_ROLE_SWITCH;
-    walk->comm[thread] = gone ? TT_COMM_NONE : c->comm[row];
-    walk->exiting[thread] = !gone && (walk->exiting[thread] || role == TT_ROLE_THREAD_EXIT);
+    walk->comm[thread] = exiting && role == TT_ROLE_SWITCH ? TT_COMM_NONE : c->comm[row];
     in_call = walk->state.calls[thread] < TT_MARKOV_CALL_UNKNOWN && role != TT_ROLE_SWITCH;
   }
   walk->n_in_call += (size_t)in_call - (size_t)walk->in_call[c->cpu[row]];
@@ -141,9 +139,8 @@ static enum tt_status walk_begin(const struct tt_system *system, const struct tt
                                  struct walk *ret) {
   const size_t threads = tt_system_markov(system)->cast.n_threads;
   *ret = (struct walk){.comm = tt_alloc(threads, sizeof *ret->comm),
-                       .exiting = tt_calloc(threads, sizeof *ret->exiting),
                        .in_call = tt_calloc(system->base.cpu_limit, sizeof *ret->in_call)};
-  if (!ret->comm || !ret->exiting || !ret->in_call)
+  if (!ret->comm || !ret->in_call)
     return tt_fail(TT_NO_MEMORY, "%zu threads", threads);
   for (size_t i = 0; i < threads; i++)
     ret->comm[i] = TT_COMM_NONE;
@@ -153,7 +150,6 @@ static enum tt_status walk_begin(const struct tt_system *system, const struct tt
 
 static void walk_end(struct walk *walk) {
   tt_free(walk->comm);
-  tt_free(walk->exiting);
   tt_free(walk->in_call);
   tt_system_state_release(&walk->state);
 }
@@ -194,8 +190,10 @@ static enum tt_status keep_start(const struct tt_system *system,
     return status;
   memcpy(start->state.busy, walk->state.busy, system->base.cpu_limit * sizeof *start->state.busy);
   memcpy(start->state.calls, walk->state.calls, threads * sizeof *start->state.calls);
+  memcpy(start->state.past, walk->state.past, threads * sizeof *start->state.past);
   memcpy(start->comm, walk->comm, threads * sizeof *start->comm);
   start->state.n_busy = walk->state.n_busy;
+  start->state.switches = walk->state.switches;
   start->state.latest_cpu = walk->state.latest_cpu;
   start->state.latest = walk->state.latest;
   start->state.elsewhere = walk->state.elsewhere;
@@ -233,10 +231,13 @@ enum tt_status tt_system_keep_starts(struct tt_system *system,
   enum tt_status status = TT_OK;
   for (size_t i = 0; i < n && status == TT_OK; i++) {
     struct tt_row_set rows = {0};
+    struct tt_system *of = system->n_workloads ? &system->workloads[i] : system;
     status = tt_row_set_of(train->dataset,
                            system->n_workloads ? system->base.labels.names[i] : NULL, &rows);
     if (status == TT_OK)
-      status = keep_starts(system->n_workloads ? &system->workloads[i] : system, train, &rows);
+      status = tt_turns_fit(of, train, &rows);
+    if (status == TT_OK)
+      status = keep_starts(of, train, &rows);
     tt_row_set_release(&rows);
   }
   return status;

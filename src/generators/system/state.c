@@ -9,8 +9,9 @@ enum tt_status tt_system_state_init(const struct tt_system *system, struct tt_sy
   struct tt_system_state state = {.latest_cpu = -1, .latest = -1, .elsewhere = -1};
   state.busy = tt_calloc(system->base.cpu_limit, sizeof *state.busy);
   state.calls = tt_markov_new_calls(tt_system_markov(system));
+  state.past = tt_calloc(tt_system_markov(system)->cast.n_threads, sizeof *state.past);
   *ret = state;
-  if (state.busy && state.calls)
+  if (state.busy && state.calls && state.past)
     return TT_OK;
   tt_system_state_release(ret);
   return tt_fail(TT_NO_MEMORY, "the state of %zu CPUs", system->base.cpu_limit);
@@ -19,7 +20,16 @@ enum tt_status tt_system_state_init(const struct tt_system *system, struct tt_sy
 void tt_system_state_release(struct tt_system_state *state) {
   tt_free(state->busy);
   tt_free(state->calls);
+  tt_free(state->past);
   *state = (struct tt_system_state){0};
+}
+
+/* A thread leaves its CPU. */
+static void leave(struct tt_system_state *state, uint16_t cpu, uint32_t thread) {
+  struct tt_system_past *past = &state->past[thread];
+  state->switches++;
+  *past = past->exiting ? (struct tt_system_past){0}
+                        : (struct tt_system_past){.left = state->switches, .cpu = cpu};
 }
 
 void tt_system_state_follow(const struct tt_system *system, struct tt_system_state *state,
@@ -33,6 +43,12 @@ void tt_system_state_follow(const struct tt_system *system, struct tt_system_sta
   state->latest_cpu = cpu;
   state->latest = event;
   tt_markov_follow_call(markov, state->calls, thread, event);
+  if (thread == TT_THREAD_ANY)
+    return;
+  const uint8_t role = markov->cast.events[event].role;
+  state->past[thread].exiting |= role == TT_ROLE_THREAD_EXIT;
+  if (role == TT_ROLE_SWITCH || !markov->cast.switches)
+    leave(state, cpu, thread);
 }
 
 void tt_system_ids(const struct tt_system *system, const struct tt_system_moment *m, int32_t *ret) {

@@ -5,6 +5,7 @@
  *               seen: nothing else is ever drawn
  *   state.c     the kernel's state, followed event by event: the same code while training (over
  *               recorded rows) and while sampling
+ *   turns.h     who runs next on a CPU
  *   starts.c    real moments that twins start from
  *   rates.c     what makes events come as often in twins as in the trace
  *   model.c     settings, setting up, the model's folder
@@ -23,6 +24,7 @@
 #include "generators/delay_bins.h"
 #include "generators/markov/markov.h"
 #include "generators/system/clock.h"
+#include "generators/system/turns.h"
 #include "nn/layers.h"
 
 /* X(name): what is known after an event of a CPU's stream. */
@@ -70,11 +72,12 @@ struct tt_system {
   size_t width, layers, heads;    /* of the network */
   float *rates;                   /* [n_events] added to logits of events: rates.c */
   struct tt_clock clock;
+  struct tt_turns turns;
   struct tt_system_start *starts; /* [n_starts] */
   size_t n_starts;
   /* [tt_generator_workloads of base] a system for each label, which owns what is counted (prior,
-   * rets, delays, on_cpu, follows, in_call, named, soonest, latest, clock, starts) and borrows the
-   * rest; then this one has nothing of that. None: this is the only one. */
+   * rets, delays, on_cpu, follows, in_call, named, soonest, latest, clock, turns, starts) and
+   * borrows the rest; then this one has nothing of that. None: this is the only one. */
   struct tt_system *workloads;
   size_t n_workloads;
   size_t label; /* of base.labels, that this is the system of; 0 where there is only one */
@@ -125,12 +128,20 @@ struct tt_tally_row tt_system_event_delays(const struct tt_system *system, uint1
 
 /* ---- the state that the kernel has (state.c) ---- */
 
+struct tt_system_past { /* of a thread */
+  uint32_t left; /* the switch that it left with, counted from 1; 0: not seen yet, or it exited */
+  uint16_t cpu;  /* where */
+  bool exiting;  /* its next switch is its last */
+};
+
 struct tt_system_state {
   bool *busy; /* [n_cpus] who ran last there wasn't the idle thread */
   size_t n_busy;
-  int32_t latest_cpu;        /* -1: nothing happened yet */
-  int32_t latest, elsewhere; /* last event; last one of any CPU but latest_cpu; -1: none */
-  uint32_t *calls;           /* [n_threads] as tt_markov_new_calls */
+  int32_t latest_cpu;          /* -1: nothing happened yet */
+  int32_t latest, elsewhere;   /* last event; last one of any CPU but latest_cpu; -1: none */
+  uint32_t *calls;             /* [n_threads] as tt_markov_new_calls */
+  struct tt_system_past *past; /* [n_threads] */
+  uint32_t switches;           /* so far, on all CPUs */
 };
 
 enum tt_status tt_system_state_init(const struct tt_system *system, struct tt_system_state *ret);
@@ -221,7 +232,7 @@ struct tt_system_start {
   struct tt_system_state state;
 };
 /* Numbers that one start takes in a file: ids, rows, threads and ages of each CPU, busy flags,
- * three latest events, the last tick, calls and comms of each thread. */
+ * three latest events, the last tick, switches; calls, pasts and comms of each thread. */
 size_t tt_system_start_size(const struct tt_system *system);
 /* Of each workload. */
 enum tt_status tt_system_keep_starts(struct tt_system *system,

@@ -88,11 +88,14 @@ static enum tt_status begin_replica(const struct tt_replicas *s, struct tt_repli
   replica->last = INT64_MIN;
   replica->made = 0;
   uint32_t *calls = replica->state.calls;
+  struct tt_system_past *past = replica->state.past;
   bool *busy = replica->state.busy;
   replica->state = start->state;
   replica->state.calls = calls;
+  replica->state.past = past;
   replica->state.busy = busy;
   memcpy(calls, start->state.calls, tt_system_markov(s->system)->cast.n_threads * sizeof *calls);
+  memcpy(past, start->state.past, tt_system_markov(s->system)->cast.n_threads * sizeof *past);
   memcpy(busy, start->state.busy, cpus * sizeof *busy);
   call_threads(&tt_system_markov(s->system)->cast, start, replica->decoder);
   memset(replica->streams, 0, cpus * sizeof *replica->streams);
@@ -190,7 +193,8 @@ static enum tt_status init_team(const struct teams *teams, size_t first, size_t 
   s->rows = tt_alloc(slots, sizeof *s->rows);
   s->ids = tt_alloc(slots * TT_SYSTEM_INPUTS, sizeof *s->ids);
   s->drawn = tt_alloc(slots, sizeof *s->drawn);
-  if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn)
+  s->turns = tt_alloc(tt_system_markov(system)->cast.n_threads, sizeof *s->turns);
+  if (!s->active || !s->replicas || !s->rows || !s->ids || !s->drawn || !s->turns)
     return tt_fail(TT_NO_MEMORY, "%zu replicas of %zu CPUs", n, n_cpus);
   if (add_boosts(s) != TT_OK)
     return TT_NO_MEMORY;
@@ -224,6 +228,7 @@ static void release_team(struct team *team) {
   tt_free(s->rows);
   tt_free(s->ids);
   tt_free(s->drawn);
+  tt_free(s->turns);
 }
 
 /* Stretches that make so many events, their seams apart. */
