@@ -137,6 +137,9 @@ static enum tt_status add_counts(const struct tt_system *system, struct tt_model
   if (status == TT_OK)
     status = tt_model_writer_add(writer, "turns.calls", system->turns.calls,
                                  &(size_t){tt_turns_calls(events)}, 1);
+  if (status == TT_OK)
+    status = tt_model_writer_add(writer, "turns.pairs", system->turns.pairs,
+                                 &(size_t){tt_turns_pairs(events)}, 1);
   return status;
 }
 
@@ -346,6 +349,9 @@ static enum tt_status load_counts(struct tt_system *system, const struct tt_mode
   if (status == TT_OK)
     status = load_weights(file, "turns.calls", tt_turns_calls(events), TT_TURNS_MOST,
                           &system->turns.calls);
+  if (status == TT_OK)
+    status = load_weights(file, "turns.pairs", tt_turns_pairs(events), TT_TURNS_MOST,
+                          &system->turns.pairs);
   if (status == TT_OK)
     status = load_starts(system, file);
   return status;

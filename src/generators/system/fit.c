@@ -4,6 +4,24 @@
 
 static const float LEARNING_RATE = 2e-3f;
 
+/* What of each workload depends on the state at its rows: who runs next, and real moments. */
+static enum tt_status look_through(struct tt_system *system, const struct tt_system_source *train) {
+  const size_t n = system->n_workloads ? system->n_workloads : 1;
+  enum tt_status status = TT_OK;
+  for (size_t i = 0; i < n && status == TT_OK; i++) {
+    struct tt_system *of = system->n_workloads ? &system->workloads[i] : system;
+    struct tt_row_set rows = {0};
+    status = tt_row_set_of(train->dataset,
+                           system->n_workloads ? system->base.labels.names[i] : NULL, &rows);
+    if (status == TT_OK)
+      status = tt_turns_fit(of, train, &rows);
+    if (status == TT_OK)
+      status = tt_system_keep_starts(of, train, &rows);
+    tt_row_set_release(&rows);
+  }
+  return status;
+}
+
 enum tt_status tt_system_fit_open(struct tt_system *system, struct tt_params *params, size_t window,
                                   const struct tt_train_config *config, struct tt_system_fit *ret) {
   *ret = (struct tt_system_fit){.config = config};
@@ -11,7 +29,7 @@ enum tt_status tt_system_fit_open(struct tt_system *system, struct tt_params *pa
   if (status == TT_OK && config->val)
     status = tt_system_source_open(system, config->val, &ret->val);
   if (status == TT_OK)
-    status = tt_system_keep_starts(system, &ret->train);
+    status = look_through(system, &ret->train);
   if (status == TT_OK)
     status = tt_system_window_size(&ret->train, window, &ret->length, &ret->windows);
   if (status == TT_OK)

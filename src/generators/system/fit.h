@@ -21,8 +21,8 @@ typedef enum tt_status tt_system_forward_fn(void *user, const struct tt_system_s
                                             const struct tt_batch *batch, bool training,
                                             struct tt_tensor **ret_loss, double *ret_nats);
 
-/* Opens the data, keeps the starts, resumes from a checkpoint. window: events that attention
- * reaches back. On failure too tt_system_fit_close is to be called. */
+/* Opens the data, learns who runs next, keeps the starts, resumes from a checkpoint. window: events
+ * that attention reaches back. On failure too tt_system_fit_close is to be called. */
 enum tt_status tt_system_fit_open(struct tt_system *system, struct tt_params *params, size_t window,
                                   const struct tt_train_config *config, struct tt_system_fit *ret);
 /* Trains, then scores the validation data, where there are any. */

@@ -203,9 +203,8 @@ static enum tt_status keep_start(const struct tt_system *system,
   return status;
 }
 
-/* Of the rows of one workload. */
-static enum tt_status keep_starts(struct tt_system *system, const struct tt_system_source *train,
-                                  const struct tt_row_set *rows) {
+enum tt_status tt_system_keep_starts(struct tt_system *system, const struct tt_system_source *train,
+                                     const struct tt_row_set *rows) {
   const size_t n = starts_of(system, rows->events);
   uint64_t *at = tt_alloc(n, sizeof *at);
   struct walk walk = {0};
@@ -222,23 +221,5 @@ static enum tt_status keep_starts(struct tt_system *system, const struct tt_syst
   }
   walk_end(&walk);
   tt_free(at);
-  return status;
-}
-
-enum tt_status tt_system_keep_starts(struct tt_system *system,
-                                     const struct tt_system_source *train) {
-  const size_t n = system->n_workloads ? system->n_workloads : 1;
-  enum tt_status status = TT_OK;
-  for (size_t i = 0; i < n && status == TT_OK; i++) {
-    struct tt_row_set rows = {0};
-    struct tt_system *of = system->n_workloads ? &system->workloads[i] : system;
-    status = tt_row_set_of(train->dataset,
-                           system->n_workloads ? system->base.labels.names[i] : NULL, &rows);
-    if (status == TT_OK)
-      status = tt_turns_fit(of, train, &rows);
-    if (status == TT_OK)
-      status = keep_starts(of, train, &rows);
-    tt_row_set_release(&rows);
-  }
   return status;
 }

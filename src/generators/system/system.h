@@ -234,9 +234,9 @@ struct tt_system_start {
 /* Numbers that one start takes in a file: ids, rows, threads and ages of each CPU, busy flags,
  * three latest events, the last tick, switches; calls, pasts and comms of each thread. */
 size_t tt_system_start_size(const struct tt_system *system);
-/* Of each workload. */
-enum tt_status tt_system_keep_starts(struct tt_system *system,
-                                     const struct tt_system_source *train);
+/* Of the rows of the system's workload. */
+enum tt_status tt_system_keep_starts(struct tt_system *system, const struct tt_system_source *train,
+                                     const struct tt_row_set *rows);
 void tt_system_start_release(struct tt_system_start *start);
 enum tt_status tt_system_start_init(const struct tt_system *system, struct tt_system_start *ret);
 

@@ -8,7 +8,7 @@
 
 enum {
   EPOCHS = 3,
-  MAX_WEIGHED = 1 << 27 /* threads that are weighed in an epoch: turns are left out above */
+  MAX_WEIGHED = 1 << 25 /* threads that are weighed in an epoch: turns are left out above */
 };
 /* AdaGrad (Duchi et al. 2011), with a little decay. */
 static const float RATE = 0.3f, EPSILON = 1e-2f, DECAY = 1e-4f;
@@ -16,6 +16,7 @@ static const float RATE = 0.3f, EPSILON = 1e-2f, DECAY = 1e-4f;
 void tt_turns_release(struct tt_turns *turns) {
   tt_free(turns->since);
   tt_free(turns->calls);
+  tt_free(turns->pairs);
   *turns = (struct tt_turns){0};
 }
 
@@ -27,6 +28,10 @@ struct moment { /* at which a CPU's next thread is chosen */
   uint32_t leaving;
   uint16_t cpu;
   struct tt_markov_before at;
+};
+
+struct places {
+  size_t since, call, pair;
 };
 
 static size_t bin_of(uint32_t ago) {
@@ -46,11 +51,19 @@ static size_t since_of(const struct moment *m, uint32_t thread) {
   return ((size_t)idle * 2 + here) * TT_TURNS_BINS + bin;
 }
 
+/* none, unknown: the last two of n + 2 */
 static size_t call_of(const struct moment *m, uint32_t thread) {
   const size_t n = m->system->base.events.n;
   const uint32_t call = m->state->calls[thread];
-  const size_t row = call == TT_MARKOV_NO_CALL ? n : call == TT_MARKOV_CALL_UNKNOWN ? n + 1 : call;
-  return row * (n + 1) + (m->at.before < n ? m->at.before : n);
+  return call == TT_MARKOV_NO_CALL ? n : call == TT_MARKOV_CALL_UNKNOWN ? n + 1 : call;
+}
+
+/* What a thread is weighed by: a weight of each kind. */
+static struct places places_of(const struct moment *m, uint32_t thread) {
+  const size_t n = m->system->base.events.n, call = call_of(m, thread);
+  return (struct places){since_of(m, thread),
+                         call * (n + 1) + (m->at.before < n ? m->at.before : n),
+                         call * (n + 2) + call_of(m, m->leaving)};
 }
 
 /* P(thread) by counting, of all threads; what else a turn may be is left out. took: an observation
@@ -81,15 +94,25 @@ static void count(const struct moment *m, int64_t took, float *ret) {
   }
 }
 
+static float factor_of(const struct moment *m, uint32_t thread) {
+  const struct tt_turns *turns = &m->system->turns;
+  const struct places at = places_of(m, thread);
+  return expf(turns->since[at.since] + turns->calls[at.call] + turns->pairs[at.pair]);
+}
+
 /* p times what the weights say, of those with p > 0; returns their sum. */
 static double weigh(const struct moment *m, float *p, size_t n) {
-  const struct tt_turns *turns = &m->system->turns;
   double sum = 0;
-  for (size_t i = 0; i < n; i++)
-    if (p[i] > 0) {
-      p[i] *= expf(turns->since[since_of(m, (uint32_t)i)] + turns->calls[call_of(m, (uint32_t)i)]);
-      sum += (double)p[i];
-    }
+  float unseen = 0; /* the factor of threads that weren't seen yet: most of them, often */
+  for (size_t i = 0; i < n; i++) {
+    if (!(p[i] > 0))
+      continue;
+    if (m->state->past[i].left || m->state->calls[i] != TT_MARKOV_CALL_UNKNOWN)
+      p[i] *= factor_of(m, (uint32_t)i);
+    else
+      p[i] *= unseen = unseen > 0 ? unseen : factor_of(m, (uint32_t)i);
+    sum += (double)p[i];
+  }
   return sum;
 }
 
@@ -152,10 +175,10 @@ struct learner {
   struct tt_system *system;
   const struct tt_system_source *train;
   struct tt_system_state state;
-  struct cpu *cpus;             /* [n_cpus] */
-  float *p;                     /* [n_threads] */
-  float *since_sum, *calls_sum; /* squares of gradients */
-  uint64_t turns, stride;       /* those seen; of so many one is learned from */
+  struct cpu *cpus;                         /* [n_cpus] */
+  float *p;                                 /* [n_threads] */
+  float *since_sum, *calls_sum, *pairs_sum; /* squares of gradients */
+  uint64_t turns, stride;                   /* those seen; of so many one is learned from */
 };
 
 static void step(float *weight, float *squares, float gradient) {
@@ -187,11 +210,12 @@ static void learn_turn(struct learner *l, const struct moment *m, uint32_t came)
     return;
   for (size_t i = 0; i < n; i++) {
     const float share = (float)((double)l->p[i] / sum), gradient = (i == came) - share;
-    const size_t since = since_of(m, (uint32_t)i), call = call_of(m, (uint32_t)i);
     if (fabsf(gradient) < 1e-3f)
       continue;
-    step(&turns->since[since], &l->since_sum[since], gradient);
-    step(&turns->calls[call], &l->calls_sum[call], gradient);
+    const struct places at = places_of(m, (uint32_t)i);
+    step(&turns->since[at.since], &l->since_sum[at.since], gradient);
+    step(&turns->calls[at.call], &l->calls_sum[at.call], gradient);
+    step(&turns->pairs[at.pair], &l->pairs_sum[at.pair], gradient);
   }
 }
 
@@ -250,19 +274,22 @@ enum tt_status tt_turns_fit(struct tt_system *system, const struct tt_system_sou
                             const struct tt_row_set *rows) {
   const struct tt_markov *markov = tt_system_markov(system);
   const size_t calls = tt_turns_calls(system->base.events.n), threads = markov->cast.n_threads;
+  const size_t pairs = tt_turns_pairs(system->base.events.n);
   struct learner l = {.system = system,
                       .train = train,
                       .cpus = tt_calloc(system->base.cpu_limit, sizeof *l.cpus),
                       .p = tt_alloc(threads, sizeof *l.p),
                       .since_sum = tt_calloc(TT_TURNS_SINCE, sizeof *l.since_sum),
                       .calls_sum = tt_calloc(calls, sizeof *l.calls_sum),
+                      .pairs_sum = tt_calloc(pairs, sizeof *l.pairs_sum),
                       .stride = turns_of(markov) * threads / MAX_WEIGHED + 1};
   system->turns = (struct tt_turns){.since = tt_calloc(TT_TURNS_SINCE, sizeof(float)),
-                                    .calls = tt_calloc(calls, sizeof(float))};
-  enum tt_status status =
-      l.cpus && l.p && l.since_sum && l.calls_sum && system->turns.since && system->turns.calls
-          ? TT_OK
-          : tt_fail(TT_NO_MEMORY, "turns of %zu threads", threads);
+                                    .calls = tt_calloc(calls, sizeof(float)),
+                                    .pairs = tt_calloc(pairs, sizeof(float))};
+  enum tt_status status = l.cpus && l.p && l.since_sum && l.calls_sum && l.pairs_sum &&
+                                  system->turns.since && system->turns.pairs && system->turns.calls
+                              ? TT_OK
+                              : tt_fail(TT_NO_MEMORY, "turns of %zu threads", threads);
   for (int epoch = 0; epoch < EPOCHS && status == TT_OK; epoch++)
     status = run_epoch(&l, rows);
   tt_system_state_release(&l.state);
@@ -270,5 +297,6 @@ enum tt_status tt_turns_fit(struct tt_system *system, const struct tt_system_sou
   tt_free(l.p);
   tt_free(l.since_sum);
   tt_free(l.calls_sum);
+  tt_free(l.pairs_sum);
   return status;
 }
