@@ -21,7 +21,8 @@ MODES = {"eager-f32": "torch_eager_ratio", "eager-bf16": "torch_bf16_ratio",
          "compile-bf16": "torch_compile_ratio"}
 POSTER = ["--context", "256", "--set", "width=256", "--set", "layers=6", "--set", "heads=8"]
 # generator, its options, events. What is sampled hardly depends on how long it was trained.
-SAMPLED = [("ddpm", POSTER, 32768), ("ddpm", [], 32768), ("ar", [], 65536), ("markov", [], 1 << 20)]
+SAMPLED = [("ddpm", POSTER, 32768), ("ddpm", [], 32768), ("ar", [], 65536), ("masked", [], 65536),
+           ("markov", [], 1 << 20)]
 COMPILE_LIMIT = 900  # seconds
 
 

@@ -85,7 +85,7 @@ static void check(const char *name) {
   print_message("%s: seldom %.5f, twin %.5f, without rates %.5f\n", generator->ops->name,
                 real[SELDOM], with[SELDOM], without[SELDOM]);
   for (int i = 0; i < TYPES; i++) {
-    assert_true(fabs(with[i] - real[i]) < 0.15 * real[i]);
+    assert_true(fabs(with[i] - real[i]) < 0.08 * real[i]);
     assert_true(saved[i] == with[i]);
   }
   assert_true(without[SELDOM] > 3 * real[SELDOM]);

@@ -28,6 +28,7 @@ struct trial {
     double wanted, had; /* how often; the rate that it was made with taken back */
     double squares;     /* of what the two differ by, block by block */
   } * evidence;         /* [n_events] */
+  double blocks;        /* that evidence is of */
   uint32_t *counts;     /* [n_events] of the block */
   size_t n;             /* its events so far */
 };
@@ -45,6 +46,7 @@ static void end_block(struct trial *trial) {
     e->squares += (wanted - had) * (wanted - had);
   }
   memset(trial->counts, 0, trial->system->base.events.n * sizeof *trial->counts);
+  trial->blocks++;
   trial->n = 0;
 }
 
@@ -58,19 +60,24 @@ static enum tt_status count(void *user, const struct tt_event *events, size_t n)
   return TT_OK;
 }
 
-/* The rates that would have made what was wanted. Where blocks differ by as much as their sums do,
- * nothing is known, and the rate is 0 (the positive part of James & Stein's estimate). */
-static void correct(const struct trial *trial, float *rates) {
+/* The rates that would have made what was wanted. Where what blocks differ by varies as much as
+ * their sum is, nothing is known, and the rate is 0 (the positive part of James & Stein's
+ * estimate).
+ */
+static void correct(struct trial *trial, float *rates) {
+  const double n = trial->blocks;
   for (size_t i = 0; i < trial->system->base.events.n; i++) {
     struct evidence *e = &trial->evidence[i];
     const double more = e->wanted - e->had;
-    const double sure = more != 0 ? fmax(1 - e->squares / (more * more), 0) : 0;
+    const double noise = n > 1 ? (e->squares - more * more / n) * n / (n - 1) : INFINITY;
+    const double sure = more != 0 ? fmax(1 - noise / (more * more), 0) : 0;
     const double rate = sure * log((e->wanted + 1) / (e->had + 1));
     rates[i] = (float)fmin(fmax(rate, -TT_SYSTEM_MOST_RATE), TT_SYSTEM_MOST_RATE);
     e->wanted *= KEPT;
     e->had *= KEPT;
     e->squares *= KEPT;
   }
+  trial->blocks *= KEPT;
 }
 
 static void report(const struct tt_train_config *config, int done, double begin) {
