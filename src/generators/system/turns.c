@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "generators/system/system.h"
+#include "generators/system/replicas.h"
 
 enum {
   EPOCHS = 3,
@@ -118,6 +118,17 @@ static double weigh(const struct moment *m, float *p, size_t n) {
 
 /* ---- choosing ---- */
 
+/* Whether the thread ever had an event that may follow the CPU's last one. */
+static bool may_go_on(const struct moment *m, uint16_t last, uint32_t thread) {
+  const struct tt_tally_row had = tt_system_thread_events(m->system, thread);
+  const struct tt_tally_row next = tt_system_candidates(m->system, last);
+  for (size_t i = 0; i < next.n; i++)
+    if (tt_tally_count(&had, next.values[i]) &&
+        tt_system_call_had(m->system, m->state->calls[thread], (uint16_t)next.values[i]))
+      return true;
+  return had.n == 0; /* not known */
+}
+
 static bool may_run(const struct moment *m, const struct tt_decoder *decoder, uint32_t thread) {
   return (thread != m->leaving || !tt_system_markov(m->system)->cast.switches) &&
          tt_decoder_may_run(decoder, thread, m->cpu);
@@ -127,14 +138,29 @@ static bool may_run(const struct moment *m, const struct tt_decoder *decoder, ui
 static bool stays(const struct moment *m, const struct tt_decoder *decoder, uint16_t last,
                   struct tt_rng *rng) {
   const struct tt_markov *markov = tt_system_markov(m->system);
-  if (!tt_markov_switches(markov, last) || !tt_decoder_may_run(decoder, m->leaving, m->cpu))
+  if (!tt_markov_switches(markov, last) || !tt_decoder_may_run(decoder, m->leaving, m->cpu) ||
+      !may_go_on(m, last, m->leaving))
     return false;
   struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS];
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
     rows[level] = tt_tally_find(
         &markov->turns, tt_markov_turn_key(level, m->leaving, m->cpu, m->at.before, m->at.earlier));
-  return tt_rng_uniform(rng) <
-         tt_backoff_probability(rows, TT_MARKOV_TURN_LEVELS, TT_MARKOV_SAME, false, 0);
+  /* the same thread's turns tell, where there are any */
+  const size_t levels =
+      rows[TT_MARKOV_TURN_MIXED - 1].n ? TT_MARKOV_TURN_MIXED : TT_MARKOV_TURN_LEVELS;
+  return tt_rng_uniform(rng) < tt_backoff_probability(rows, levels, TT_MARKOV_SAME, false, 0);
+}
+
+/* One of those with p > 0, in proportion; TT_THREAD_ANY: there is none. */
+static uint32_t draw(const float *p, size_t n, double sum, struct tt_rng *rng) {
+  double at = tt_rng_uniform(rng) * sum;
+  uint32_t chosen = TT_THREAD_ANY;
+  for (size_t i = 0; i < n && (at >= 0 || chosen == TT_THREAD_ANY); i++)
+    if (p[i] > 0) {
+      chosen = (uint32_t)i;
+      at -= (double)p[i];
+    }
+  return chosen;
 }
 
 uint32_t tt_turns_choose(const struct tt_system *system, const struct tt_system_state *state,
@@ -149,16 +175,14 @@ uint32_t tt_turns_choose(const struct tt_system *system, const struct tt_system_
   for (size_t i = 0; i < n; i++)
     if (scratch[i] > 0 && !may_run(&m, decoder, (uint32_t)i))
       scratch[i] = 0;
-  const double sum = weigh(&m, scratch, n);
-  double at = tt_rng_uniform(rng) * sum;
-  uint32_t chosen = TT_THREAD_ANY;
-  for (size_t i = 0; i < n && at >= 0; i++)
-    if (scratch[i] > 0) {
-      chosen = (uint32_t)i;
-      at -= (double)scratch[i];
-    }
-  if (chosen != TT_THREAD_ANY)
-    return chosen;
+  double sum = weigh(&m, scratch, n);
+  for (uint32_t chosen = draw(scratch, n, sum, rng); chosen != TT_THREAD_ANY;
+       chosen = draw(scratch, n, sum, rng)) {
+    if (may_go_on(&m, recent->events[0], chosen))
+      return chosen;
+    sum -= (double)scratch[chosen];
+    scratch[chosen] = 0;
+  }
   return tt_markov_choose_thread(markov, decoder, recent, cpu, leaving, rng);
 }
 
