@@ -84,8 +84,9 @@ def summary():
     for name in sorted({name for _, name in seeds}):
         of = {trace: of_both for (trace, other), of_both in seeds.items() if other == name}
         shares = {trace: share(of_both) for trace, of_both in of.items()}
-        gains = [mean("combined_macro_f1", b) - mean("trtr_macro_f1", b) for b in of.values()
-                 if mean("combined_macro_f1", b) is not None]
+        gain = difference("combined_macro_f1", "trtr_macro_f1")
+        gains = [statistics.fmean(g) for g in ([gain(run) for run in b if gain(run) is not None]
+                                               for b in of.values()) if g]
         above = sum(shares[trace] > rivals[trace] for trace in shares if trace in rivals)
         raw = ", ".join(f"{100 * max(mean(f'before_{d}', b) for b in of.values()):.3f}"
                         for d in ("d_trans", "d_time", "d_cpu", "d_attr"))
