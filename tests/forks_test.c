@@ -8,8 +8,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "stored_toy.h"
-#include "twin_fixture.h"
+#include "toy_twin.h"
 
 /* On one CPU a shell forks one child after the other and lets it run: it executes its program, does
  * some work, and exits. */
@@ -66,24 +65,11 @@ static double begun_as_shell(const struct tt_event *events, size_t n) {
 }
 
 static void check(const char *name) {
-  static const struct tt_train_option options[] = {
-      {"width", "16"}, {"layers", "1"}, {"heads", "1"}};
-  const struct tt_train_config config = {.train = toy,
-                                         .context = 16,
-                                         .stream = TT_STREAM_CPU,
-                                         .steps = 2,
-                                         .seed = 1,
-                                         .options = options,
-                                         .n_options = 3};
-  struct tt_train_result result;
-  struct tt_generator *generator = NULL;
-  assert_int_equal(tt_generator_train(name, &config, &result, &generator), TT_OK);
-  struct twin twin = twin_generate(generator, TWIN, 2);
+  struct twin twin = toy_twin(name, TWIN);
   const double share = begun_as_shell(twin.events, TWIN);
   print_message("%s: %.3f of the children began as the shell\n", name, share);
   assert_true(share > 0.95); /* but at seams */
   tt_free(twin.events);
-  tt_generator_free(generator);
 }
 
 static void ar_forks(void **state) {

@@ -10,8 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "stored_toy.h"
-#include "twin_fixture.h"
+#include "toy_twin.h"
 
 /* Two CPUs, each with two processes of its own and a thread of the kernel's, which needs no flush.
  * A turn is some work, a wake-up of who comes next, and the switch. */
@@ -127,18 +126,8 @@ static struct figures real_figures(void) {
   return ret;
 }
 
-static void check(const char *name, const struct tt_train_option *options, size_t n_options) {
-  const struct tt_train_config config = {.train = toy,
-                                         .context = n_options ? 16 : 3,
-                                         .stream = TT_STREAM_CPU,
-                                         .steps = n_options ? 2 : 0,
-                                         .seed = 1,
-                                         .options = options,
-                                         .n_options = n_options};
-  struct tt_train_result result;
-  struct tt_generator *generator = NULL;
-  assert_int_equal(tt_generator_train(name, &config, &result, &generator), TT_OK);
-  struct twin twin = twin_generate(generator, TWIN, 2);
+static void check(const char *name) {
+  struct twin twin = toy_twin(name, TWIN);
   const struct figures real = real_figures(), made = figures_of(twin.events, TWIN);
   print_message("%s: of switches flushed %.3f (%.3f), right %.3f, who was woken %.3f\n", name,
                 made.flushed, real.flushed, made.right, made.told);
@@ -149,24 +138,21 @@ static void check(const char *name, const struct tt_train_option *options, size_
   for (size_t i = 0; i < THREADS; i++)
     assert_true(fabs(made.turns[i] - real.turns[i]) < 0.05);
   tt_free(twin.events);
-  tt_generator_free(generator);
 }
-
-static const struct tt_train_option SMALL[] = {{"width", "16"}, {"layers", "1"}, {"heads", "1"}};
 
 static void markov_switches_late(void **state) {
   (void)state;
-  check("markov", NULL, 0);
+  check("markov");
 }
 
 static void ar_switches_late(void **state) {
   (void)state;
-  check("ar", SMALL, 3);
+  check("ar");
 }
 
 static void masked_switches_late(void **state) {
   (void)state;
-  check("masked", SMALL, 3);
+  check("masked");
 }
 
 int main(void) {

@@ -7,8 +7,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "stored_toy.h"
-#include "twin_fixture.h"
+#include "toy_twin.h"
 
 /* On one CPU workers take turns. Sometimes one reads: then the CPU idles until it goes on. */
 enum { SWITCH, ENTRY, EXIT, IDLE, WORK, TYPES };
@@ -78,27 +77,8 @@ static double most_turns(const struct tt_event *events, size_t n) {
   return most / all;
 }
 
-static struct twin make_twin(const char *name, const struct tt_train_option *options,
-                             size_t n_options) {
-  const struct tt_train_config config = {.train = toy,
-                                         .context = n_options ? 16 : 3,
-                                         .stream = TT_STREAM_CPU,
-                                         .steps = n_options ? 2 : 0,
-                                         .seed = 1,
-                                         .options = options,
-                                         .n_options = n_options};
-  struct tt_train_result result;
-  struct tt_generator *generator = NULL;
-  assert_int_equal(tt_generator_train(name, &config, &result, &generator), TT_OK);
-  const struct twin twin = twin_generate(generator, TWIN, 2);
-  tt_generator_free(generator);
-  return twin;
-}
-
-static const struct tt_train_option SMALL[] = {{"width", "16"}, {"layers", "1"}, {"heads", "1"}};
-
 static void check(const char *name) {
-  struct twin twin = make_twin(name, SMALL, 3);
+  struct twin twin = toy_twin(name, TWIN);
   const double share = came_back(twin.events, TWIN), most = most_turns(twin.events, TWIN);
   print_message("%s: who waited came after %.3f of the waits\n", name, share);
   assert_true(share > 0.95); /* but at seams */
@@ -118,7 +98,7 @@ static void masked_waits(void **state) {
 
 static void counting_does_not_know(void **state) {
   (void)state;
-  struct twin twin = make_twin("markov", NULL, 0);
+  struct twin twin = toy_twin("markov", TWIN);
   assert_true(came_back(twin.events, TWIN) < 0.5);
   tt_free(twin.events);
 }

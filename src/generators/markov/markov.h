@@ -147,6 +147,15 @@ static inline struct tt_markov_before tt_markov_before(const struct tt_markov *m
     return (struct tt_markov_before){events[0], events[2]};
   return (struct tt_markov_before){events[1], events[2]};
 }
+/* The rows of `turns` that tell it, the most specific first; leaving TT_THREAD_ANY: those that name
+ * who leaves are empty. */
+static inline void tt_markov_turn_rows(const struct tt_markov *markov, uint32_t leaving,
+                                       uint16_t cpu, struct tt_markov_before at,
+                                       struct tt_tally_row ret[TT_MARKOV_TURN_LEVELS]) {
+  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
+    ret[level] = tt_tally_find(&markov->turns,
+                               tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
+}
 static inline void tt_markov_remember(struct tt_markov_recent *recent, uint16_t event) {
   recent->events[2] = recent->events[1];
   recent->events[1] = recent->events[0];

@@ -59,11 +59,8 @@ static uint32_t draw_free(const struct tt_markov *markov, const struct tt_decode
 uint32_t tt_markov_choose_thread(const struct tt_markov *markov, const struct tt_decoder *decoder,
                                  const struct tt_markov_recent *recent, uint16_t cpu,
                                  uint32_t leaving, struct tt_rng *rng) {
-  const struct tt_markov_before at = tt_markov_before(markov, recent);
-  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
-  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
-    rows[level] = tt_tally_find(&markov->turns,
-                                tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
+  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS];
+  tt_markov_turn_rows(markov, leaving, cpu, tt_markov_before(markov, recent), rows);
   for (int i = 0; i < THREAD_TRIES; i++) {
     int64_t turn;
     if (!tt_backoff_draw(rows, TT_MARKOV_TURN_MIXED, rng, &turn))
@@ -110,17 +107,17 @@ static uint32_t choose_by_events(struct sampler *sampler, struct sampled_stream 
                                  uint16_t cpu, uint32_t leaving) {
   const struct tt_markov *markov = sampler->markov;
   const struct tt_markov_events *source = sampler->events;
-  const struct tt_markov_before at = tt_markov_before(markov, &sampler->recent[cpu]);
   const size_t which = (size_t)(stream - sampler->streams);
   const bool switched = tt_markov_switches(markov, sampler->recent[cpu].events[0]);
+  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS];
   uint16_t events[TURN_EVENTS];
   size_t n = 0;
+  tt_markov_turn_rows(markov, leaving, cpu, tt_markov_before(markov, &sampler->recent[cpu]), rows);
   while (n < TURN_EVENTS && source->peek(source->user, which, n, &events[n]))
     if (tt_markov_switches(markov, events[n++]))
       break;
   for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++) {
-    const struct tt_tally_row row = tt_tally_find(
-        &markov->turns, tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
+    const struct tt_tally_row row = rows[level];
     uint32_t chosen = TT_THREAD_ANY;
     double all = 0;
     for (size_t i = 0; i < row.n; i++) { /* one in proportion to its weight, in one pass */

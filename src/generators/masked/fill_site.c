@@ -326,13 +326,9 @@ static void weigh_threads(const struct tt_fill_site *site, const struct tt_marko
                           uint32_t leaving, double *weights) {
   const struct tt_markov *markov = markov_of(site);
   const size_t n = markov->cast.n_threads;
-  const struct tt_markov_before at = tt_markov_before(markov, recent);
   const uint16_t cpu = site->hole->cpu;
-  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS] = {0};
-  for (unsigned level = leaving == TT_THREAD_ANY ? TT_MARKOV_TURN_MIXED : 0;
-       level < TT_MARKOV_TURN_LEVELS; level++)
-    rows[level] = tt_tally_find(&markov->turns,
-                                tt_markov_turn_key(level, leaving, cpu, at.before, at.earlier));
+  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS];
+  tt_markov_turn_rows(markov, leaving, cpu, tt_markov_before(markov, recent), rows);
   memset(weights, 0, n * sizeof *weights);
   const double seen = (double)tt_tally_total(&rows[0]), kinds = (double)rows[0].n;
   const double first = rows[1].n == 0 ? 1 : rows[0].n ? seen / (seen + kinds) : 0;

@@ -61,9 +61,8 @@ static enum tt_status count(void *user, const struct tt_event *events, size_t n)
 }
 
 /* The rates that would have made what was wanted. Where what blocks differ by varies as much as
- * their sum is, nothing is known, and the rate is 0 (the positive part of James & Stein's
- * estimate).
- */
+ * their sum is, nothing is known, and the rate is 0 (the positive part of the estimate of James and
+ * Stein). */
 static void correct(struct trial *trial, float *rates) {
   const double n = trial->blocks;
   for (size_t i = 0; i < trial->system->base.events.n; i++) {

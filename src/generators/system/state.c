@@ -53,7 +53,6 @@ void tt_system_state_follow(const struct tt_system *system, struct tt_system_sta
 
 void tt_system_ids(const struct tt_system *system, const struct tt_system_moment *m, int32_t *ret) {
   const struct tt_cast *cast = &tt_system_markov(system)->cast;
-  const size_t events = system->base.events.n;
   const bool known = m->thread != TT_THREAD_ANY;
   ret[TT_SYSTEM_event] = m->event;
   ret[TT_SYSTEM_delay] = (int32_t)m->delay;
@@ -62,9 +61,7 @@ void tt_system_ids(const struct tt_system *system, const struct tt_system_moment
   ret[TT_SYSTEM_thread] =
       known ? (int32_t)((uint32_t)cast->threads[m->thread].tid % TT_TID_BUCKETS) : -1;
   ret[TT_SYSTEM_comm] = m->comm == TT_COMM_NONE ? -1 : (int32_t)(m->comm % TT_SYSTEM_COMMS);
-  ret[TT_SYSTEM_call] = (int32_t)(m->call == TT_MARKOV_NO_CALL        ? events
-                                  : m->call == TT_MARKOV_CALL_UNKNOWN ? events + 1
-                                                                      : m->call);
+  ret[TT_SYSTEM_call] = (int32_t)tt_system_call_id(system, m->call);
   ret[TT_SYSTEM_other] = m->other;
   ret[TT_SYSTEM_busy] = (int32_t)(m->busy < TT_SYSTEM_BUSY ? m->busy : TT_SYSTEM_BUSY - 1);
 }

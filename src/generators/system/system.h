@@ -93,6 +93,12 @@ static inline int32_t tt_system_cpu_id(const struct tt_system *system, size_t cp
   return (int32_t)(system->label * system->base.cpu_limit + cpu);
 }
 
+/* Ids of system calls: those of their entries, then "none" and "not known". */
+static inline size_t tt_system_call_id(const struct tt_system *system, uint32_t call) {
+  const size_t n = system->base.events.n;
+  return call == TT_MARKOV_NO_CALL ? n : call == TT_MARKOV_CALL_UNKNOWN ? n + 1 : call;
+}
+
 static inline const struct tt_markov *tt_system_markov(const struct tt_system *system) {
   return (const struct tt_markov *)system->prior;
 }

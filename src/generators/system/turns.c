@@ -25,14 +25,33 @@ void tt_turns_release(struct tt_turns *turns) {
 struct moment { /* at which a CPU's next thread is chosen */
   const struct tt_system *system;
   const struct tt_system_state *state;
+  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS]; /* of markov's turns */
   uint32_t leaving;
   uint16_t cpu;
-  struct tt_markov_before at;
+  bool idle;           /* the idle thread leaves */
+  size_t before, call; /* id of the event before the switch; of the call that who leaves is in */
 };
 
-struct places {
+struct places { /* of a thread: its weights, one of each kind */
   size_t since, call, pair;
 };
+
+static struct moment moment_of(const struct tt_system *system, const struct tt_system_state *state,
+                               const struct tt_markov_recent *recent, uint16_t cpu,
+                               uint32_t leaving) {
+  const struct tt_markov *markov = tt_system_markov(system);
+  const struct tt_markov_before at = tt_markov_before(markov, recent);
+  const size_t events = system->base.events.n;
+  struct moment ret = {.system = system,
+                       .state = state,
+                       .leaving = leaving,
+                       .cpu = cpu,
+                       .idle = markov->cast.threads[leaving].tid == 0,
+                       .before = at.before < events ? at.before : events,
+                       .call = tt_system_call_id(system, state->calls[leaving])};
+  tt_markov_turn_rows(markov, leaving, cpu, at, ret.rows);
+  return ret;
+}
 
 static size_t bin_of(uint32_t ago) {
   size_t bin = TT_TURNS_EXACT;
@@ -45,25 +64,15 @@ static size_t bin_of(uint32_t ago) {
 
 static size_t since_of(const struct moment *m, uint32_t thread) {
   const struct tt_system_past *past = &m->state->past[thread];
-  const bool idle = tt_system_markov(m->system)->cast.threads[m->leaving].tid == 0;
   const bool here = past->left && past->cpu == m->cpu;
   const size_t bin = past->left ? bin_of(m->state->switches - past->left) : TT_TURNS_BINS - 1;
-  return ((size_t)idle * 2 + here) * TT_TURNS_BINS + bin;
+  return ((size_t)m->idle * 2 + here) * TT_TURNS_BINS + bin;
 }
 
-/* none, unknown: the last two of n + 2 */
-static size_t call_of(const struct moment *m, uint32_t thread) {
-  const size_t n = m->system->base.events.n;
-  const uint32_t call = m->state->calls[thread];
-  return call == TT_MARKOV_NO_CALL ? n : call == TT_MARKOV_CALL_UNKNOWN ? n + 1 : call;
-}
-
-/* What a thread is weighed by: a weight of each kind. */
 static struct places places_of(const struct moment *m, uint32_t thread) {
-  const size_t n = m->system->base.events.n, call = call_of(m, thread);
-  return (struct places){since_of(m, thread),
-                         call * (n + 1) + (m->at.before < n ? m->at.before : n),
-                         call * (n + 2) + call_of(m, m->leaving)};
+  const size_t n = m->system->base.events.n;
+  const size_t call = tt_system_call_id(m->system, m->state->calls[thread]);
+  return (struct places){since_of(m, thread), call * (n + 1) + m->before, call * (n + 2) + m->call};
 }
 
 /* P(thread) by counting, of all threads; what else a turn may be is left out. took: an observation
@@ -75,8 +84,7 @@ static void count(const struct moment *m, int64_t took, float *ret) {
   for (size_t i = 0; i < n; i++)
     ret[i] = out ? 1 / (float)n : 0;
   for (unsigned level = TT_MARKOV_TURN_LEVELS; level-- > 0;) {
-    const struct tt_tally_row row = tt_tally_find(
-        &markov->turns, tt_markov_turn_key(level, m->leaving, m->cpu, m->at.before, m->at.earlier));
+    const struct tt_tally_row row = m->rows[level];
     const uint64_t seen = out ? tt_tally_count(&row, took) : 0;
     const uint64_t total = tt_tally_total(&row) - (seen > 0);
     if (row.n == 0 || total == 0)
@@ -137,18 +145,13 @@ static bool may_run(const struct moment *m, const struct tt_decoder *decoder, ui
 /* Whether the leaving thread has one more event. */
 static bool stays(const struct moment *m, const struct tt_decoder *decoder, uint16_t last,
                   struct tt_rng *rng) {
-  const struct tt_markov *markov = tt_system_markov(m->system);
-  if (!tt_markov_switches(markov, last) || !tt_decoder_may_run(decoder, m->leaving, m->cpu) ||
-      !may_go_on(m, last, m->leaving))
+  if (!tt_markov_switches(tt_system_markov(m->system), last) ||
+      !tt_decoder_may_run(decoder, m->leaving, m->cpu) || !may_go_on(m, last, m->leaving))
     return false;
-  struct tt_tally_row rows[TT_MARKOV_TURN_LEVELS];
-  for (unsigned level = 0; level < TT_MARKOV_TURN_LEVELS; level++)
-    rows[level] = tt_tally_find(
-        &markov->turns, tt_markov_turn_key(level, m->leaving, m->cpu, m->at.before, m->at.earlier));
   /* the same thread's turns tell, where there are any */
   const size_t levels =
-      rows[TT_MARKOV_TURN_MIXED - 1].n ? TT_MARKOV_TURN_MIXED : TT_MARKOV_TURN_LEVELS;
-  return tt_rng_uniform(rng) < tt_backoff_probability(rows, levels, TT_MARKOV_SAME, false, 0);
+      m->rows[TT_MARKOV_TURN_MIXED - 1].n ? TT_MARKOV_TURN_MIXED : TT_MARKOV_TURN_LEVELS;
+  return tt_rng_uniform(rng) < tt_backoff_probability(m->rows, levels, TT_MARKOV_SAME, false, 0);
 }
 
 /* One of those with p > 0, in proportion; TT_THREAD_ANY: there is none. */
@@ -168,7 +171,7 @@ uint32_t tt_turns_choose(const struct tt_system *system, const struct tt_system_
                          uint16_t cpu, uint32_t leaving, float *scratch, struct tt_rng *rng) {
   const struct tt_markov *markov = tt_system_markov(system);
   const size_t n = markov->cast.n_threads;
-  const struct moment m = {system, state, leaving, cpu, tt_markov_before(markov, recent)};
+  const struct moment m = moment_of(system, state, recent, cpu, leaving);
   if (stays(&m, decoder, recent->events[0], rng))
     return leaving;
   count(&m, INT64_MIN, scratch);
@@ -257,8 +260,7 @@ static void follow(struct learner *l, uint64_t row) {
   const bool same = thread == cpu->thread;
   if (opens && thread != TT_THREAD_ANY && cpu->thread != TT_THREAD_ANY &&
       !(same && markov->cast.switches) && l->turns++ % l->stride == 0) {
-    const struct moment m = {l->system, &l->state, cpu->thread, id,
-                             tt_markov_before(markov, &cpu->recent)};
+    const struct moment m = moment_of(l->system, &l->state, &cpu->recent, id, cpu->thread);
     learn_turn(l, &m, thread);
   }
   tt_markov_remember(&cpu->recent, c->event[row]);
