@@ -75,6 +75,8 @@ static inline uint64_t tt_fact_delay_key(uint64_t machine, uint16_t previous, ui
 
 /* Zeroed before; released by the caller, whether it succeeds or not. */
 enum tt_status tt_facts_gather(const struct tt_train_config *config, struct tt_facts *ret);
+/* Fills events and calls from their names and the cast (frames.c). */
+enum tt_status tt_facts_pair_events(struct tt_facts *facts, const struct tt_names *names);
 /* The machine of a call's body, or one of TT_FRAME_*, made where it isn't there yet. */
 enum tt_status tt_facts_machine(struct tt_facts *facts, uint32_t comm, uint32_t frame,
                                 uint16_t entry, uint16_t leaving, uint32_t *ret);
